@@ -1,0 +1,1 @@
+"""Objects that answer requests: local engines now, remote upstreams beside them."""

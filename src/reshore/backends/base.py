@@ -1,0 +1,37 @@
+"""The contract between routing and whatever answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from reshore.types import (
+    ChatRequest,
+    CompletionRequest,
+    Embeddings,
+    EmbedRequest,
+    ModelInfo,
+    Reply,
+)
+
+
+class Backend(Protocol):
+    """Something that answers.
+
+    `chat` and `complete` are context managers: entering waits until the request is admitted and
+    the first chunk is known (so that errors still have a status), leaving, also by cancellation,
+    frees the slot at once.
+
+    Raises (all methods): `RequestError`, `Overloaded`, `EngineError`, `BackendError`.
+    """
+
+    def chat(self, request: ChatRequest) -> AbstractAsyncContextManager[Reply]: ...
+
+    def complete(self, request: CompletionRequest) -> AbstractAsyncContextManager[Reply]: ...
+
+    async def embed(self, request: EmbedRequest) -> Embeddings: ...
+
+    async def models(self) -> Sequence[ModelInfo]: ...
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,1 @@
+"""llama.cpp children: plan, process, pool."""

@@ -1,0 +1,92 @@
+"""The contract that every engine keeps, whatever runs behind it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Protocol
+
+from msgspec import Struct
+
+from reshore.models.facts import Servable
+
+
+class State(StrEnum):
+    """Life of an engine.
+
+        stopped ─start→ starting ─healthy→ ready ─stop→ stopping ─exit→ stopped
+                            └──exit, timeout──┴──exit──→ failed
+
+    `failed` is final: the pool makes a new engine instead of restarting one.
+    """
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    READY = "ready"
+    STOPPING = "stopping"
+    FAILED = "failed"
+
+
+class Address(Struct, frozen=True):
+    """Where a ready engine listens; `key` goes into `Authorization: Bearer`, never into a log."""
+
+    url: str
+    key: str
+
+
+class Engine(Protocol):
+    """One engine process serving one model over llama.cpp's HTTP API on loopback.
+
+    Endpoints it answers: `/health`, `/v1/chat/completions`, `/completion`, `/infill`,
+    `/v1/embeddings`, `/tokenize`, `/detokenize`, `/apply-template`, `/slots`, `/props`.
+    """
+
+    @property
+    def model(self) -> Servable: ...
+
+    @property
+    def state(self) -> State: ...
+
+    @property
+    def address(self) -> Address:
+        """Valid from `ready` on."""
+        ...
+
+    @property
+    def slots(self) -> int:
+        """Requests the engine decodes at once."""
+        ...
+
+    @property
+    def context_length(self) -> int:
+        """Tokens per slot."""
+        ...
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the launch plan expects it to use."""
+        ...
+
+    @property
+    def pid(self) -> int | None: ...
+
+    @property
+    def log_tail(self) -> tuple[str, ...]:
+        """The last log lines, oldest first."""
+        ...
+
+    async def start(self) -> None:
+        """Start and wait until ready.
+
+        Raises:
+            StartFailed: it exited or was not ready in time; carries the last log lines.
+        Cancellation kills the process.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """End the process and wait for it; from any state, more than once if need be."""
+        ...
+
+    async def wait_exit(self) -> int:
+        """Wait until the process has ended; its exit code (negative: signal)."""
+        ...

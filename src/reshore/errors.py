@@ -1,0 +1,231 @@
+"""Every exception that reshore raises on purpose.
+
+    ReshoreError
+    ├── ConfigError                 a setting is wrong; names the key and where it was read
+    ├── RequestError                the client's request cannot be answered as it is (param)
+    │   ├── UnknownModel            no such model here; carries the nearest names
+    │   ├── ContextTooLong          prompt longer than the context length; carries both numbers
+    │   ├── Unsupported             the model or engine cannot do what the field asks
+    │   ├── BodyTooLarge            over a configured byte limit
+    │   ├── Unauthorized            no key, or a wrong one
+    │   └── Forbidden               Host, Origin or address not allowed
+    ├── Overloaded                  the queue is full; carries retry_after_s
+    ├── ShuttingDown                draining; no new work is accepted
+    ├── BackendError                a backend failed (backend, retryable)
+    │   ├── Unreachable  ├── BackendTimeout  ├── BadReply  └── UpstreamStatus
+    ├── EngineError                 a llama.cpp child failed (model, log_tail)
+    │   ├── StartFailed  ├── OutOfMemory  ├── Crashed  └── Stalled
+    ├── StoreError                  the model store or a source failed
+    │   ├── BadName  ├── BadModelFile  ├── DigestMismatch  ├── DiskFull  ├── SourceError
+    │   └── ModelInUse
+    └── AlreadyRunning              another process holds this RESHORE_HOME
+
+Classes carry facts, never HTTP: `server/errors.py` holds the one table from class to status.
+A message says what happened, to which model or file, and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class ReshoreError(Exception):
+    """Base of all errors with a message meant for the person at the other end."""
+
+
+class ConfigError(ReshoreError):
+    """A setting is unknown, malformed or contradictory."""
+
+
+class RequestError(ReshoreError):
+    """The request cannot be answered as it was sent.
+
+    Args:
+        message: what is wrong and what to send instead.
+        param: path of the offending field (`messages[2].content`), None if it is the whole body.
+        code: the machine-readable code that OpenAI's clients switch on, None if there is none.
+    """
+
+    code: str | None = None
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+        if code is not None:
+            self.code = code
+
+
+class UnknownModel(RequestError):
+    """No model of that name is installed and no alias leads to one."""
+
+    code = "model_not_found"
+
+    def __init__(self, model: str, *, nearest: tuple[str, ...] = ()) -> None:
+        hint = (
+            f" Nearest installed: {', '.join(nearest)}."
+            if nearest
+            else f" Get it with `reshore pull {model}`, or see what is installed: `reshore list`."
+        )
+        super().__init__(f"The model '{model}' is not installed here.{hint}", param="model")
+        self.model = model
+        self.nearest = nearest
+
+
+class ContextTooLong(RequestError):
+    """The prompt alone is longer than the context that one slot has."""
+
+    code = "context_length_exceeded"
+
+    def __init__(self, *, prompt_tokens: int, context_length: int, param: str = "messages") -> None:
+        super().__init__(
+            f"This model's context length here is {context_length} tokens, but the input has "
+            f"{prompt_tokens} tokens. Send a shorter input, or raise `engine.context_length`.",
+            param=param,
+        )
+        self.prompt_tokens = prompt_tokens
+        self.context_length = context_length
+
+
+class Unsupported(RequestError):
+    """The model or its engine cannot honour what a field asks for."""
+
+    code = "unsupported_parameter"
+
+
+class BodyTooLarge(RequestError):
+    """The request body is over the configured limit."""
+
+    code = "request_too_large"
+
+
+class Unauthorized(RequestError):
+    """The request carries no API key, or one that is not ours."""
+
+    code = "invalid_api_key"
+
+
+class Forbidden(RequestError):
+    """The Host, Origin or address of the request is not allowed here."""
+
+    code = "forbidden"
+
+
+class Overloaded(ReshoreError):
+    """The queue of the model is full.
+
+    Args:
+        message: which model, and how long its queue is.
+        retry_after_s: a fair time to wait before the next try.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ShuttingDown(ReshoreError):
+    """The server drains: it finishes what it has and accepts nothing new."""
+
+
+class BackendError(ReshoreError):
+    """A backend did not give a usable reply.
+
+    Args:
+        message: what happened.
+        backend: name of the backend.
+        retryable: whether the same request may succeed when sent again.
+    """
+
+    def __init__(self, message: str, *, backend: str, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.backend = backend
+        self.retryable = retryable
+
+
+class Unreachable(BackendError):
+    """No connection to the backend."""
+
+
+class BackendTimeout(BackendError):
+    """The backend did not answer in the time it was given."""
+
+
+class BadReply(BackendError):
+    """The backend answered something that its protocol does not allow."""
+
+
+class UpstreamStatus(BackendError):
+    """The backend answered with an error status of its own."""
+
+    def __init__(self, message: str, *, backend: str, status: int, retryable: bool = False) -> None:
+        super().__init__(message, backend=backend, retryable=retryable)
+        self.status = status
+
+
+class EngineError(ReshoreError):
+    """An engine process failed.
+
+    Args:
+        message: what happened and what to do next.
+        model: the model whose engine it is.
+        log_tail: the last lines that the engine logged, oldest first.
+    """
+
+    def __init__(self, message: str, *, model: str, log_tail: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.model = model
+        self.log_tail = log_tail
+
+
+class StartFailed(EngineError):
+    """The engine did not become ready."""
+
+
+class OutOfMemory(EngineError):
+    """The model does not fit into the memory that is left, whatever is evicted."""
+
+
+class Crashed(EngineError):
+    """The engine process ended while it was needed."""
+
+
+class Stalled(EngineError):
+    """The engine process lives but gave no token within the time limit."""
+
+
+class StoreError(ReshoreError):
+    """The model store, or a source that feeds it, failed."""
+
+
+class BadName(StoreError):
+    """A model name, tag or digest is not well-formed."""
+
+
+class BadModelFile(StoreError):
+    """A model file is damaged, hostile or of a kind that cannot be served."""
+
+
+class DigestMismatch(StoreError):
+    """Bytes do not have the digest they should have."""
+
+    def __init__(self, what: str, *, want: str, got: str) -> None:
+        super().__init__(
+            f"digest mismatch for {what}: expected {want}, got {got}. "
+            "Remove the model with `reshore rm` and pull it again."
+        )
+        self.want = want
+        self.got = got
+
+
+class DiskFull(StoreError):
+    """No space is left where the store is."""
+
+
+class SourceError(StoreError):
+    """A registry, package index or file could not give the model."""
+
+
+class ModelInUse(StoreError):
+    """The model cannot be changed while it is being used."""
+
+
+class AlreadyRunning(ReshoreError):
+    """Another process owns this RESHORE_HOME."""

@@ -1,0 +1,1 @@
+"""The content-addressed model store and the sources that fill it."""

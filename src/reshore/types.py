@@ -1,0 +1,264 @@
+"""The nouns that every station shares: frozen, typed, without I/O.
+
+A client's bytes become a `ChatRequest`, `CompletionRequest` or `EmbedRequest` in `wire/`; a backend
+answers with a `Reply` whose chunks stream by; `wire/` turns them back into bytes. Nothing here
+knows a dialect. Field names follow the vocabulary of the design: *prompt_tokens* and
+*completion_tokens* whatever a dialect calls them, durations with their unit in the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from msgspec import Struct
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+class TextPart(Struct, frozen=True, kw_only=True):
+    """A piece of text inside a message."""
+
+    text: str
+
+
+class ImagePart(Struct, frozen=True, kw_only=True):
+    """An image inside a message.
+
+    Attributes:
+        url: a `data:` URL, or an http(s) URL where the configuration allows fetching.
+        param: where in the request it stood, for error messages.
+    """
+
+    url: str
+    param: str
+
+
+Part = TextPart | ImagePart
+
+
+class ToolCall(Struct, frozen=True, kw_only=True):
+    """A function call that the assistant asked for; `arguments` is JSON text."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """One turn of a conversation. `content` is None only beside tool calls."""
+
+    role: Role
+    content: str | tuple[Part, ...] | None = None
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    reasoning: str | None = None
+
+
+class Tool(Struct, frozen=True, kw_only=True):
+    """A function that the model may call; `parameters` is a JSON Schema (an empty object: none)."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] = {}
+    strict: bool = False
+
+
+class ToolChoice(Struct, frozen=True, kw_only=True):
+    """Whether the model may, must or must not call tools; `name` only with mode `named`."""
+
+    mode: Literal["none", "auto", "required", "named"] = "auto"
+    name: str | None = None
+
+
+class ResponseFormat(Struct, frozen=True, kw_only=True):
+    """The shape the answer must have. `schema` only with kind `json_schema`."""
+
+    kind: Literal["text", "json_object", "json_schema"] = "text"
+    name: str | None = None
+    schema: dict[str, Any] | bool | None = None
+    strict: bool = False
+
+
+class Sampling(Struct, frozen=True, kw_only=True):
+    """How tokens are chosen. None means: the model's own default.
+
+    `max_tokens` None means until the model stops or the context ends. `logit_bias` maps token id
+    to a bias in -100..100.
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    max_tokens: int | None = None
+    logit_bias: dict[int, float] = {}
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """What a request says about the engine and not about the answer.
+
+    Attributes:
+        keep_alive_s: seconds the model stays loaded after this request; negative: forever;
+            None: as configured.
+        num_ctx: context length the client asks for; never causes a reload.
+    """
+
+    keep_alive_s: float | None = None
+    num_ctx: int | None = None
+
+
+class ChatRequest(Struct, frozen=True, kw_only=True):
+    """A conversation to continue. `top_logprobs` None: no log-probabilities at all."""
+
+    model: str
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    parallel_tool_calls: bool = True
+    response_format: ResponseFormat = ResponseFormat()
+    sampling: Sampling = Sampling()
+    options: Options = Options()
+    n: int = 1
+    top_logprobs: int | None = None
+    reasoning_effort: str | None = None
+
+
+Prompt = str | tuple[int, ...]
+
+
+class CompletionRequest(Struct, frozen=True, kw_only=True):
+    """Raw text to continue, without a chat template.
+
+    Attributes:
+        prompts: texts or token ids; choice `i` of the reply belongs to prompt `i // n`.
+        best_of: how many are generated per prompt, of which the `n` likeliest are returned.
+        echo: the prompt stands before the completion.
+        logprobs: alternatives per token, None for no log-probabilities.
+    """
+
+    model: str
+    prompts: tuple[Prompt, ...]
+    suffix: str | None = None
+    echo: bool = False
+    n: int = 1
+    best_of: int | None = None
+    logprobs: int | None = None
+    sampling: Sampling = Sampling()
+    options: Options = Options()
+
+
+class EmbedRequest(Struct, frozen=True, kw_only=True):
+    """Inputs to embed; `dimensions` cuts and renormalises each vector."""
+
+    model: str
+    inputs: tuple[Prompt, ...]
+    dimensions: int | None = None
+    options: Options = Options()
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """Token counts of one reply; `cached_tokens` of the prompt came from the prefix cache."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+
+class Timings(Struct, frozen=True, kw_only=True):
+    """Where the time of one generation went, in milliseconds."""
+
+    load_ms: float = 0.0
+    prefill_ms: float = 0.0
+    decode_ms: float = 0.0
+
+
+class TopLogprob(Struct, frozen=True, kw_only=True):
+    """One candidate token; `bytes` are its UTF-8 bytes (a token may be half a character)."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] | None = None
+
+
+class TokenLogprob(Struct, frozen=True, kw_only=True):
+    """The chosen token with its likeliest rivals, likeliest first."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] | None = None
+    top: tuple[TopLogprob, ...] = ()
+
+
+class ToolCallDelta(Struct, frozen=True, kw_only=True):
+    """A piece of a tool call. `id` and `name` stand in the first piece only; `index` is dense."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+class Chunk(Struct, frozen=True, kw_only=True):
+    """A piece of a reply, for choice `index`.
+
+    Exactly one chunk per choice carries `finish_reason`. `usage` and `timings` come once, after
+    the last finish, in a chunk with index -1 that belongs to no choice.
+    """
+
+    index: int = 0
+    content: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    timings: Timings | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A generation under way.
+
+    Attributes:
+        model: the name of the model that answers, as `reshore list` shows it.
+        chunks: batches of chunks; what arrived together is given together, so that a burst costs
+            one write. Closing or cancelling the iteration ends the generation.
+        notices: things the client is told in response headers (`num_ctx` clamped, …), by header.
+        system_fingerprint: changes whenever the same seed may give another text.
+    """
+
+    model: str
+    chunks: AsyncIterator[Sequence[Chunk]]
+    notices: dict[str, str] = field(default_factory=dict)
+    system_fingerprint: str = "fp_reshore"
+
+
+class Embeddings(Struct, frozen=True, kw_only=True):
+    """One vector per input, in the order of the inputs, as little-endian float32 bytes."""
+
+    model: str
+    vectors: tuple[bytes, ...]
+    prompt_tokens: int
+    notices: dict[str, str] = {}
+
+
+class ModelInfo(Struct, frozen=True, kw_only=True):
+    """A model that can be asked for by `name`.
+
+    `capabilities` are among completion, tools, vision, embedding, thinking, insert.
+    """
+
+    name: str
+    created_s: int
+    owned_by: str = "library"
+    capabilities: tuple[str, ...] = ()
+    context_length: int | None = None

@@ -1,0 +1,1 @@
+"""Codecs between a dialect's bytes and the shared types. No I/O."""
