@@ -90,3 +90,59 @@ class Engine(Protocol):
     async def wait_exit(self) -> int:
         """Wait until the process has ended; its exit code (negative: signal)."""
         ...
+
+
+class LaunchPlan(Struct, frozen=True, kw_only=True):
+    """Everything an engine is started with, computed before anything runs.
+
+    Attributes:
+        context_length: tokens per slot; the engine allocates `context_length * slots`.
+        batch, micro_batch: tokens per logical and physical prefill batch.
+        gpu_layers: layers offloaded; 0 on a machine without a GPU.
+        flash_attention: None leaves the choice to the engine.
+        embedding: the engine embeds instead of generating.
+        weights_bytes, kv_bytes, compute_bytes: expected memory, over all devices.
+        gpu_bytes: the part of it that lies on GPUs.
+        notices: what was lowered or clamped and why, for logs and `reshore ps`.
+    """
+
+    context_length: int
+    slots: int
+    batch: int
+    micro_batch: int
+    threads: int
+    gpu_layers: int
+    flash_attention: bool | None
+    kv_cache_type: str
+    embedding: bool
+    pooling: int | None
+    weights_bytes: int
+    kv_bytes: int
+    compute_bytes: int
+    gpu_bytes: int = 0
+    notices: tuple[str, ...] = ()
+
+    @property
+    def memory_bytes(self) -> int:
+        """Expected main memory of the engine process."""
+        return self.weights_bytes + self.kv_bytes + self.compute_bytes - self.gpu_bytes
+
+
+class Launcher(Protocol):
+    """Plans and makes engines; the pool decides when."""
+
+    def free_bytes(self) -> int:
+        """Main memory that is free now."""
+        ...
+
+    def plan(self, model: Servable, budget_bytes: int) -> LaunchPlan:
+        """The best plan for `model` within `budget_bytes` of main memory.
+
+        Raises:
+            OutOfMemory: not even the smallest plan fits; says how much is needed.
+        """
+        ...
+
+    def launch(self, model: Servable, plan: LaunchPlan) -> Engine:
+        """An engine in state `stopped`, ready for `start()`."""
+        ...
