@@ -102,7 +102,10 @@ class LaunchPlan(Struct, frozen=True, kw_only=True):
         flash_attention: None leaves the choice to the engine.
         embedding: the engine embeds instead of generating.
         weights_bytes, kv_bytes, compute_bytes: expected memory, over all devices.
-        gpu_bytes: the part of it that lies on GPUs.
+        prompt_cache_bytes: main memory for prompts whose slot was given to another one.
+        process_bytes: the process itself: interpreter, library, vocabulary.
+        gpu_bytes: the part of all that lies on GPUs with memory of their own.
+        tensor_split: layers per GPU, in the order of the devices; () for one GPU or none.
         notices: what was lowered or clamped and why, for logs and `reshore ps`.
     """
 
@@ -119,13 +122,17 @@ class LaunchPlan(Struct, frozen=True, kw_only=True):
     weights_bytes: int
     kv_bytes: int
     compute_bytes: int
+    prompt_cache_bytes: int = 0
+    process_bytes: int = 0
     gpu_bytes: int = 0
+    tensor_split: tuple[int, ...] = ()
     notices: tuple[str, ...] = ()
 
     @property
     def memory_bytes(self) -> int:
         """Expected main memory of the engine process."""
-        return self.weights_bytes + self.kv_bytes + self.compute_bytes - self.gpu_bytes
+        everything = self.weights_bytes + self.kv_bytes + self.compute_bytes
+        return everything + self.prompt_cache_bytes + self.process_bytes - self.gpu_bytes
 
 
 class Launcher(Protocol):
