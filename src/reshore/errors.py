@@ -7,6 +7,10 @@
     │   ├── ContextTooLong          prompt longer than the context length; carries both numbers
     │   ├── Unsupported             the model or engine cannot do what the field asks
     │   ├── BodyTooLarge            over a configured byte limit
+    │   ├── UnknownEndpoint         no such path here
+    │   ├── WrongMethod             the path exists, for another method
+    │   ├── RequestTimeout          the body did not arrive in time
+    │   ├── UnsupportedMedia        a content type or encoding that is not read here
     │   ├── Unauthorized            no key, or a wrong one
     │   └── Forbidden               Host, Origin or address not allowed
     ├── Overloaded                  the queue is full; carries retry_after_s
@@ -94,6 +98,30 @@ class BodyTooLarge(RequestError):
     """The request body is over the configured limit."""
 
     code = "request_too_large"
+
+
+class UnknownEndpoint(RequestError):
+    """Nothing is served at this path."""
+
+    code = "unknown_url"
+
+
+class WrongMethod(RequestError):
+    """The path is served, but not for this method."""
+
+    code = "method_not_supported"
+
+
+class RequestTimeout(RequestError):
+    """The request's body did not arrive in the time it was given."""
+
+    code = "request_timeout"
+
+
+class UnsupportedMedia(RequestError):
+    """The body has a content type or encoding that is not read here."""
+
+    code = "unsupported_media_type"
 
 
 class Unauthorized(RequestError):

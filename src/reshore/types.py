@@ -8,7 +8,7 @@ knows a dialect. Field names follow the vocabulary of the design: *prompt_tokens
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -234,12 +234,15 @@ class Reply:
             one write. Closing or cancelling the iteration ends the generation.
         notices: things the client is told in response headers (`num_ctx` clamped, …), by header.
         system_fingerprint: changes whenever the same seed may give another text.
+        verify: what in one choice's finished text breaks the schema that was asked for, where
+            generation could not enforce all of it; None where there is nothing to check.
     """
 
     model: str
     chunks: AsyncIterator[Sequence[Chunk]]
     notices: dict[str, str] = field(default_factory=dict)
     system_fingerprint: str = "fp_reshore"
+    verify: Callable[[str], Sequence[str]] | None = None
 
 
 class Embeddings(Struct, frozen=True, kw_only=True):
@@ -262,3 +265,27 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
     owned_by: str = "library"
     capabilities: tuple[str, ...] = ()
     context_length: int | None = None
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """How one request ended: written once, read by logs now and by the ledger later.
+
+    Attributes:
+        model: the model that answered, None when none was reached.
+        asked_model: the name the client sent, None when the body was not understood.
+        ttft_ms: from the first byte of the request to the first chunk, None without a chunk.
+        error: class name of what went wrong, None when nothing did; `ClientGone` for a hang-up.
+    """
+
+    request_id: str
+    method: str
+    path: str
+    status: int
+    total_ms: float
+    stream: bool = False
+    asked_model: str | None = None
+    model: str | None = None
+    ttft_ms: float | None = None
+    usage: Usage | None = None
+    timings: Timings | None = None
+    error: str | None = None

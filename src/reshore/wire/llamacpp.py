@@ -395,11 +395,11 @@ def _tokens(tokens: Sequence[_Token]) -> tuple[TokenLogprob, ...]:
 
 class _Embedding(Struct, gc=False):
     index: int
-    embedding: tuple[float, ...]
+    embedding: str
 
 
 class EmbeddingReply(Struct, gc=False):
-    """The reply of `POST /v1/embeddings`."""
+    """The reply of `POST /v1/embeddings` with vectors as base64 of little-endian float32."""
 
     data: tuple[_Embedding, ...]
     usage: _Usage

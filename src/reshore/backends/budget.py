@@ -1,0 +1,83 @@
+"""How much prompt fits: `num_ctx`, and prompts that are hopeless before they are tokenized."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from reshore.engine.base import Engine
+from reshore.engine.client import EngineClient
+from reshore.errors import ContextTooLong
+from reshore.types import ChatRequest, ImagePart, Options, Sampling
+from reshore.wire.llamacpp import decode_prompt, decode_tokens
+
+NUM_CTX_HEADER = "x-reshore-num-ctx"
+
+# No vocabulary in use has an ordinary token longer than this many bytes (runs of 128 spaces are
+# the longest known). A text longer than context * this cannot fit, and tokenizing it is what
+# costs: measured on llama.cpp, 60 MB took 60 s before the engine refused it.
+_BYTES_PER_TOKEN = 256
+
+_COUNT_TIMEOUT_S = 60.0
+
+
+def refuse_hopeless(text_bytes: int, context_length: int, param: str) -> None:
+    """Raise ContextTooLong for a text that cannot fit whatever its tokens are."""
+    least = text_bytes // _BYTES_PER_TOKEN
+    if least > context_length:
+        raise ContextTooLong(prompt_tokens=least, context_length=context_length, param=param)
+
+
+def chat_bytes(request: ChatRequest) -> int:
+    """Characters of all text in a conversation: a lower bound of its bytes."""
+    total = 0
+    for message in request.messages:
+        if isinstance(message.content, str):
+            total += len(message.content)
+        else:
+            total += sum(
+                len(part.text) for part in message.content or () if not isinstance(part, ImagePart)
+            )
+    return total
+
+
+def clamp_num_ctx(options: Options, engine: Engine, notices: dict[str, str]) -> int | None:
+    """The context a request is limited to, None for the engine's own.
+
+    A larger `num_ctx` than the engine has is clamped and declared, never a reason to reload.
+    """
+    if options.num_ctx is None or options.num_ctx == engine.context_length:
+        return None
+    if options.num_ctx > engine.context_length:
+        notices[NUM_CTX_HEADER] = str(engine.context_length)
+        return None
+    return options.num_ctx
+
+
+async def count_chat(client: EngineClient, engine: Engine, body: dict[str, Any]) -> int:
+    """Tokens of a conversation after the chat template."""
+    wanted = {
+        key: body[key] for key in ("messages", "tools", "chat_template_kwargs") if key in body
+    }
+    reply = await client.post(engine, "/apply-template", wanted, timeout_s=_COUNT_TIMEOUT_S)
+    return len(await tokenize(client, engine, decode_prompt(reply)))
+
+
+async def tokenize(client: EngineClient, engine: Engine, text: str) -> list[int]:
+    """Token ids of `text` as the engine would prefill it, special tokens included."""
+    body = {"content": text, "add_special": True, "parse_special": True}
+    return decode_tokens(await client.post(engine, "/tokenize", body, timeout_s=_COUNT_TIMEOUT_S))
+
+
+def limit_tokens(sampling: Sampling, *, prompt_tokens: int, num_ctx: int, param: str) -> Sampling:
+    """`sampling` with what is left of `num_ctx` as the most it may generate.
+
+    Raises:
+        ContextTooLong: nothing is left.
+    """
+    room = num_ctx - prompt_tokens
+    if room <= 0:
+        raise ContextTooLong(prompt_tokens=prompt_tokens, context_length=num_ctx, param=param)
+    most = room if sampling.max_tokens is None else min(room, sampling.max_tokens)
+    return msgspec.structs.replace(sampling, max_tokens=most)

@@ -1,0 +1,87 @@
+"""From what an engine streams to what a client is given, choice by choice. Pure."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+import msgspec
+
+from reshore.backends.tools import ToolStream
+from reshore.types import Chunk, FinishReason, TokenLogprob, ToolCallDelta
+
+
+def new_call_id() -> str:
+    """A tool call's id, in the form OpenAI gives them."""
+    return "call_" + secrets.token_hex(12)
+
+
+class EngineCalls:
+    """Tool calls that the engine parsed: each gets an id of ours with its first piece."""
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[int, int]] = set()
+
+    def __call__(self, chunk: Chunk) -> Sequence[Chunk]:
+        if chunk.tool_calls:
+            deltas = tuple(self._named(chunk.index, delta) for delta in chunk.tool_calls)
+            return (msgspec.structs.replace(chunk, tool_calls=deltas),)
+        if chunk.finish_reason == "stop" and any(index == chunk.index for index, _ in self._seen):
+            return (msgspec.structs.replace(chunk, finish_reason="tool_calls"),)
+        return (chunk,)
+
+    def _named(self, index: int, delta: ToolCallDelta) -> ToolCallDelta:
+        key = (index, delta.index)
+        if key in self._seen:
+            return msgspec.structs.replace(delta, name=None)
+        self._seen.add(key)
+        return msgspec.structs.replace(delta, id=new_call_id())
+
+
+class WrittenCalls:
+    """Tool calls that the model writes as text, under a grammar of ours: parsed out again."""
+
+    def __init__(self) -> None:
+        self._streams: dict[int, ToolStream] = {}
+
+    def __call__(self, chunk: Chunk) -> Sequence[Chunk]:
+        stream = self._streams.get(chunk.index)
+        if stream is None:
+            stream = self._streams[chunk.index] = ToolStream()
+        out = [
+            Chunk(index=chunk.index, content=piece)
+            if isinstance(piece, str)
+            else Chunk(index=chunk.index, tool_calls=(piece,))
+            for piece in stream.feed(chunk.content)
+        ]
+        if chunk.reasoning:
+            out.insert(0, Chunk(index=chunk.index, reasoning=chunk.reasoning))
+        if chunk.finish_reason is not None:
+            out += self._finish(stream, chunk.index, chunk.finish_reason)
+        return _keep_logprobs(out, chunk.logprobs, chunk.index)
+
+    def _finish(self, stream: ToolStream, index: int, reason: FinishReason) -> list[Chunk]:
+        rest = stream.finish()
+        if reason == "stop" and rest.called:
+            reason = "tool_calls"
+        ending = [Chunk(index=index, content=rest.text)] if rest.text else []
+        return [*ending, Chunk(index=index, finish_reason=reason)]
+
+
+def _keep_logprobs(
+    chunks: list[Chunk], logprobs: tuple[TokenLogprob, ...], index: int
+) -> list[Chunk]:
+    """Log-probabilities belong to tokens, and a token's text may be held back: never lose one."""
+    if not logprobs:
+        return chunks
+    if not chunks:
+        return [Chunk(index=index, logprobs=logprobs)]
+    return [msgspec.structs.replace(chunks[0], logprobs=logprobs), *chunks[1:]]
+
+
+def without_rivals(chunk: Chunk) -> Sequence[Chunk]:
+    """Drops the alternatives that the engine always sends (`top_logprobs: 0`)."""
+    if not chunk.logprobs:
+        return (chunk,)
+    bare = tuple(msgspec.structs.replace(token, top=()) for token in chunk.logprobs)
+    return (msgspec.structs.replace(chunk, logprobs=bare),)

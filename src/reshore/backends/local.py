@@ -1,0 +1,201 @@
+"""Answers from models on this machine: the backend over the engine pool."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+
+from reshore.backends.budget import (
+    chat_bytes,
+    clamp_num_ctx,
+    count_chat,
+    limit_tokens,
+    refuse_hopeless,
+)
+from reshore.backends.chat_plan import ChatPlan, Transform, plan_chat
+from reshore.backends.completion_plan import best_of_calls, completion_calls, echo_texts
+from reshore.backends.embedding import embed_inputs
+from reshore.backends.fanout import Tally, merge, split_choices
+from reshore.backends.generation import Call, generate
+from reshore.backends.library import Library
+from reshore.config import Config
+from reshore.engine.base import Engine
+from reshore.engine.client import EngineClient
+from reshore.engine.pool import Lease, Pool
+from reshore.errors import Unsupported
+from reshore.models.facts import Servable
+from reshore.types import (
+    ChatRequest,
+    Chunk,
+    CompletionRequest,
+    Embeddings,
+    EmbedRequest,
+    ModelInfo,
+    Reply,
+)
+
+
+class LocalBackend:
+    """The `Backend` whose engines run on this machine. Owned by the app's lifespan."""
+
+    def __init__(self, library: Library, pool: Pool, client: EngineClient, config: Config) -> None:
+        self._library = library
+        self._pool = pool
+        self._client = client
+        self._config = config
+
+    @asynccontextmanager
+    async def chat(self, request: ChatRequest) -> AsyncIterator[Reply]:
+        """Continue a conversation. See `Backend`."""
+        model = await self._library.find(request.model)
+        plan = plan_chat(request, model, self._config.limits)
+        async with self._pool.lease(
+            model, weight=request.n, keep_alive_s=request.options.keep_alive_s
+        ) as lease:
+            engine = lease.engine
+            refuse_hopeless(chat_bytes(plan.request), engine.context_length, "messages")
+            notices: dict[str, str] = {}
+            plan = await self._limit_context(plan, engine, notices)
+            calls = _chat_calls(plan, request.n, engine.slots)
+            chunks = self._run(model, lease, calls, plan.new_transform)
+            async with aclosing(chunks) as stream:
+                yield Reply(
+                    model=model.name,
+                    chunks=await _started(stream),
+                    notices=notices,
+                    system_fingerprint=_fingerprint(model),
+                    verify=plan.verify,
+                )
+
+    @asynccontextmanager
+    async def complete(self, request: CompletionRequest) -> AsyncIterator[Reply]:
+        """Continue raw text. See `Backend`."""
+        model = await self._library.find(request.model)
+        if "completion" not in model.capabilities:
+            raise Unsupported(f"{model.name} cannot complete text: it embeds", param="model")
+        if request.suffix is not None and "insert" not in model.capabilities:
+            raise Unsupported(
+                f"{model.name} has no infill tokens, so suffix cannot be honoured", param="suffix"
+            )
+        weight = len(request.prompts) * (request.best_of or request.n)
+        async with self._pool.lease(
+            model, weight=weight, keep_alive_s=request.options.keep_alive_s
+        ) as lease:
+            engine = lease.engine
+            for prompt in request.prompts:
+                refuse_hopeless(len(prompt), engine.context_length, "prompt")
+            notices: dict[str, str] = {}
+            calls = await completion_calls(request, model, engine, self._client, notices)
+            chunks = self._run(model, lease, calls, lambda: None)
+            if (request.best_of or request.n) > request.n:
+                chunks = best_of_calls(chunks, request)
+            echoes = await echo_texts(request, engine, self._client)
+            async with aclosing(chunks) as stream:
+                yield Reply(
+                    model=model.name,
+                    chunks=_echoed(await _started(stream), echoes),
+                    notices=notices,
+                    system_fingerprint=_fingerprint(model),
+                )
+
+    async def embed(self, request: EmbedRequest) -> Embeddings:
+        """Embed every input. See `Backend`."""
+        model = await self._library.find(request.model)
+        if "embedding" not in model.capabilities:
+            raise Unsupported(
+                f"{model.name} does not support embeddings; use an embedding model "
+                "(`reshore pull all-minilm`)",
+                param="model",
+            )
+        async with self._pool.lease(
+            model, weight=1, keep_alive_s=request.options.keep_alive_s
+        ) as lease:
+            return await embed_inputs(request, lease.engine, self._client)
+
+    async def models(self) -> Sequence[ModelInfo]:
+        """Every installed model, newest first."""
+        return await self._library.infos()
+
+    async def aclose(self) -> None:
+        """Nothing of its own to close: the pool and the client belong to the app."""
+
+    async def _limit_context(
+        self, plan: ChatPlan, engine: Engine, notices: dict[str, str]
+    ) -> ChatPlan:
+        num_ctx = clamp_num_ctx(plan.request.options, engine, notices)
+        if num_ctx is None:
+            return plan
+        tokens = await count_chat(self._client, engine, plan.body(n=1, seed_offset=0))
+        sampling = limit_tokens(
+            plan.request.sampling, prompt_tokens=tokens, num_ctx=num_ctx, param="messages"
+        )
+        return plan.with_sampling(sampling)
+
+    async def _run(
+        self,
+        model: Servable,
+        lease: Lease,
+        calls: Sequence[Call],
+        new_transform: Callable[[], Transform | None],
+    ) -> AsyncIterator[Sequence[Chunk]]:
+        """All calls side by side, at most as many as the engine has slots, then the closing."""
+        tally = Tally()
+        places = asyncio.Semaphore(lease.engine.slots)
+        timeout_s = self._config.engine_for(model.name).token_timeout_s
+        streams = [
+            generate(
+                self._client,
+                lease.engine,
+                call,
+                tally=tally,
+                places=places,
+                transform=new_transform(),
+                token_timeout_s=timeout_s,
+            )
+            for call in calls
+        ]
+        async with aclosing(merge(streams)) as batches:
+            async for batch in batches:
+                yield batch
+        yield (tally.closing(lease.load_ms),)
+
+
+def _chat_calls(plan: ChatPlan, n: int, slots: int) -> list[Call]:
+    calls, first = [], 0
+    for size in split_choices(n, slots):
+        body = plan.body(n=size, seed_offset=first)
+        calls.append(Call("/v1/chat/completions", body, first_choice=first))
+        first += size
+    return calls
+
+
+async def _started(
+    chunks: AsyncIterator[Sequence[Chunk]],
+) -> AsyncIterator[Sequence[Chunk]]:
+    """`chunks` with the first batch already there: what fails before it still has a status."""
+    first = await anext(chunks)
+    return _resumed(first, chunks)
+
+
+async def _resumed(
+    first: Sequence[Chunk], rest: AsyncIterator[Sequence[Chunk]]
+) -> AsyncIterator[Sequence[Chunk]]:
+    yield first
+    async for batch in rest:
+        yield batch
+
+
+async def _echoed(
+    chunks: AsyncIterator[Sequence[Chunk]], echoes: Sequence[str]
+) -> AsyncIterator[Sequence[Chunk]]:
+    """Each choice led by its prompt (`echo`); no echoes, no change."""
+    if echoes:
+        yield [Chunk(index=index, content=text) for index, text in enumerate(echoes)]
+    async for batch in chunks:
+        yield batch
+
+
+def _fingerprint(model: Servable) -> str:
+    """Changes with the weights and the template: what a seed's repeatability rests on."""
+    return f"fp_{model.digest[:10]}"

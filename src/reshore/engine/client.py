@@ -1,0 +1,155 @@
+"""HTTP to an engine: streams as batches of SSE payloads, faults as our own exceptions.
+
+The border where aiohttp's exceptions end. An engine may crash, hang or answer nonsense at any
+byte; whatever it does, the caller sees one of `EngineError`, `RequestError` or a clean end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn
+
+import aiohttp
+import msgspec
+
+from reshore.engine.base import Engine, State
+from reshore.errors import (
+    ContextTooLong,
+    Crashed,
+    EngineError,
+    RequestError,
+    Stalled,
+    Unsupported,
+)
+from reshore.wire.llamacpp import EngineFault, decode_fault
+from reshore.wire.sse import SseDecoder
+
+_DONE = b"[DONE]"
+
+# How long a dying engine may take to be seen dead after its connection broke. The kernel closes
+# the sockets of a killed process before its parent is told.
+_DEATH_GRACE_S = 1.0
+
+
+class EngineClient:
+    """Talks to engines over one connection pool. Owned by the app's lifespan.
+
+    Args:
+        session: without total or read timeouts of its own; they are set per call.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+        self._encode = msgspec.json.Encoder().encode
+
+    @asynccontextmanager
+    async def stream(
+        self, engine: Engine, path: str, body: dict[str, Any], *, token_timeout_s: float
+    ) -> AsyncIterator[AsyncIterator[list[bytes]]]:
+        """Post `body` and yield an iterator over batches of event payloads.
+
+        A batch is what arrived in one read, `[DONE]` left out. Leaving the context closes the
+        connection, which ends the generation in the engine.
+
+        Raises:
+            RequestError: the engine refused the request (400, 501).
+            Crashed: it died, or its stream broke off.
+            Stalled: no byte for `token_timeout_s`; the engine has then been killed.
+        """
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=max(token_timeout_s, 0) or None)
+        try:
+            async with self._session.post(
+                engine.address.url + path,
+                data=self._encode(body),
+                headers=self._headers(engine),
+                timeout=timeout,
+            ) as response:
+                if response.status != 200:
+                    _refuse(engine, response.status, decode_fault(await response.read()))
+                yield _batches(engine, response)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            await _explain(engine, error, token_timeout_s)
+
+    async def post(
+        self, engine: Engine, path: str, body: dict[str, Any], *, timeout_s: float
+    ) -> bytes:
+        """Post `body` and return the whole reply. Raises as `stream` does."""
+        try:
+            async with self._session.post(
+                engine.address.url + path,
+                data=self._encode(body),
+                headers=self._headers(engine),
+                timeout=aiohttp.ClientTimeout(total=timeout_s),
+            ) as response:
+                reply = await response.read()
+                if response.status != 200:
+                    _refuse(engine, response.status, decode_fault(reply))
+                return reply
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            await _explain(engine, error, timeout_s)
+
+    def _headers(self, engine: Engine) -> dict[str, str]:
+        return {
+            "Authorization": f"Bearer {engine.address.key}",
+            "Content-Type": "application/json",
+        }
+
+
+async def _batches(engine: Engine, response: aiohttp.ClientResponse) -> AsyncIterator[list[bytes]]:
+    decoder = SseDecoder()
+    content = response.content
+    while data := await content.readany():
+        batch = decoder.feed(data)
+        if batch and batch[-1] == _DONE:
+            batch.pop()
+            if batch:
+                yield batch
+            return
+        if batch:
+            yield batch
+    raise aiohttp.ClientPayloadError("the stream ended without [DONE]")
+
+
+def _refuse(engine: Engine, status: int, fault: EngineFault) -> NoReturn:
+    if fault.type == "exceed_context_size_error":
+        raise ContextTooLong(
+            prompt_tokens=fault.n_prompt_tokens,
+            context_length=fault.n_ctx or engine.context_length,
+        )
+    if status == 501:
+        raise Unsupported(f"{engine.model.name} cannot do this: {fault.message}")
+    if 400 <= status < 500 and status not in (401, 403, 404):
+        raise RequestError(f"{engine.model.name}: {fault.message}", code="invalid_value")
+    raise EngineError(
+        f"the engine of {engine.model.name} answered {status}: {fault.message}",
+        model=engine.model.name,
+        log_tail=engine.log_tail,
+    )
+
+
+async def _explain(engine: Engine, error: BaseException, timeout_s: float) -> NoReturn:
+    """Turn a broken connection into what happened to the engine behind it."""
+    name = engine.model.name
+    if isinstance(error, TimeoutError):
+        tail = engine.log_tail
+        await engine.stop()
+        raise Stalled(
+            f"the engine of {name} gave no token for {timeout_s:g} s and was stopped; "
+            "the next request starts a new one",
+            model=name,
+            log_tail=tail,
+        ) from error
+    try:
+        async with asyncio.timeout(_DEATH_GRACE_S):
+            await engine.wait_exit()
+    except TimeoutError:
+        what = f"the connection to the engine of {name} broke ({error or type(error).__name__})"
+    else:
+        what = f"the engine of {name} died"
+    if engine.state is State.STOPPING:
+        what = f"the engine of {name} was stopped"
+    raise Crashed(
+        f"{what}; send the request again", model=name, log_tail=engine.log_tail
+    ) from error

@@ -1,0 +1,189 @@
+"""`create_app(config)` builds the whole server; its lifespan closes it. No globals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import aiohttp
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Match, Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from reshore.backends.library import Library
+from reshore.backends.local import LocalBackend
+from reshore.clock import Clock, SystemClock
+from reshore.config import Config, parse_host
+from reshore.engine.base import Launcher
+from reshore.engine.client import EngineClient
+from reshore.engine.hardware import detect
+from reshore.engine.launch import EngineLauncher
+from reshore.engine.pool import Pool
+from reshore.engine.turns import Turns
+from reshore.errors import ReshoreError, UnknownEndpoint, WrongMethod
+from reshore.models.store import Store
+from reshore.routing.aliases import Aliases
+from reshore.server import admin, health, openai
+from reshore.server.drain import Drain
+from reshore.server.guard import HostGuard, KeyGuard, OriginGuard
+from reshore.server.middleware import Admit, Authenticate, Guard, Observe
+from reshore.server.services import Services
+from reshore.telemetry.logs import record_outcome
+from reshore.types import Outcome
+
+log = logging.getLogger("reshore.server")
+
+
+@dataclass(frozen=True)
+class App:
+    """A built server: two ASGI apps over the same services.
+
+    Attributes:
+        public: what clients reach over TCP.
+        admin: what the command line reaches over the Unix socket: the public endpoints without
+            keys and Host checks (the socket's file mode is the key), and the admin API.
+        services: for whoever runs it (signals, tests).
+    """
+
+    public: ASGIApp
+    admin: ASGIApp
+    services: Services
+
+
+@contextlib.asynccontextmanager
+async def create_app(
+    config: Config,
+    *,
+    launcher: Launcher | None = None,
+    clock: Clock | None = None,
+    record: Callable[[Outcome], None] = record_outcome,
+) -> AsyncIterator[App]:
+    """Build everything, keep it running inside the context, close it on the way out.
+
+    Engines are stopped last, after the caller has drained its requests.
+
+    Args:
+        launcher: makes engines; None detects this machine's hardware.
+        record: gets the Outcome of each request.
+    """
+    clock = clock or SystemClock()
+    store = Store(config.home, read_only=config.read_models)
+    run_dir = config.home / "run"
+    run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    launcher = launcher or EngineLauncher(config, await asyncio.to_thread(detect), run_dir)
+    turns = Turns(config.engine.turn_ms / 1000, clock)
+    pool = Pool(launcher, config.pool, clock=clock, turns=turns)
+    aliases = Aliases(config.aliases)
+    library = Library(store)
+    async with _engine_session() as session, asyncio.TaskGroup() as tasks:
+        runner = tasks.create_task(pool.run())
+        services = Services(
+            config=config,
+            store=store,
+            pool=pool,
+            backend=LocalBackend(library, pool, EngineClient(session), config),
+            aliases=aliases,
+            drain=Drain(),
+        )
+        preload = tasks.create_task(_preload(pool, library, aliases, config.pool.preload))
+        try:
+            yield App(
+                public=_public(services, record), admin=_admin(services, record), services=services
+            )
+        finally:
+            preload.cancel()
+            await pool.aclose()
+            runner.cancel()
+
+
+def _engine_session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, use_dns_cache=False, keepalive_timeout=30),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,  # a proxy variable must not carry prompts off this machine
+        read_bufsize=2**18,
+    )
+
+
+async def _preload(pool: Pool, library: Library, aliases: Aliases, names: tuple[str, ...]) -> None:
+    """Load what is to be there from the start; a model that cannot be is a log line, no more."""
+    failed: dict[str, ReshoreError] = {}
+    models = []
+    for name in names:
+        try:
+            models.append(await library.find(aliases.resolve(name)))
+        except ReshoreError as error:
+            failed[name] = error
+    failed |= await pool.preload(models)
+    for name, error in failed.items():
+        log.error("cannot preload %s: %s", name, error)
+
+
+def _public(services: Services, record: Callable[[Outcome], None]) -> ASGIApp:
+    config = services.config
+    host, _ = parse_host(config.host)
+    return _build(
+        [
+            Middleware(Observe, record=record),
+            Middleware(
+                Guard,
+                host=HostGuard(bound_to=host, allowed=config.allowed_hosts),
+                origin=OriginGuard(config.origins),
+            ),
+            Middleware(Authenticate, keys=KeyGuard(config.api_key)),
+            Middleware(Admit, drain=services.drain),
+        ],
+        _routes(services),
+    )
+
+
+def _admin(services: Services, record: Callable[[Outcome], None]) -> ASGIApp:
+    return _build(
+        [Middleware(Observe, record=record), Middleware(Admit, drain=services.drain)],
+        [
+            *_routes(services),
+            Route("/admin/loaded", admin.Loaded(services), methods=["GET"]),
+            Route("/admin/stop", admin.Stop(services), methods=["POST"]),
+            Route("/admin/where", admin.Where(services), methods=["GET"]),
+        ],
+    )
+
+
+def _build(middleware: list[Middleware], routes: list[BaseRoute]) -> ASGIApp:
+    app: ASGIApp = Router([*routes, Route("/{path:path}", _Elsewhere(routes))])
+    for layer in reversed(middleware):
+        app = layer.cls(app, *layer.args, **layer.kwargs)
+    return app
+
+
+def _routes(services: Services) -> list[BaseRoute]:
+    alive = health.Alive(services)
+    ready = health.Ready(services)
+    return [
+        Route("/v1/chat/completions", openai.ChatCompletions(services), methods=["POST"]),
+        Route("/v1/completions", openai.Completions(services), methods=["POST"]),
+        Route("/v1/embeddings", openai.EmbeddingsEndpoint(services), methods=["POST"]),
+        Route("/v1/models", openai.Models(services), methods=["GET"]),
+        Route("/v1/models/{model:path}", openai.OneModel(services), methods=["GET"]),
+        Route("/", health.Banner(services), methods=["GET"]),
+        *(Route(path, alive, methods=["GET"]) for path in ("/health", "/healthz", "/livez")),
+        Route("/health/liveliness", alive, methods=["GET"]),
+        *(Route(path, ready, methods=["GET"]) for path in ("/readyz", "/health/readiness")),
+    ]
+
+
+class _Elsewhere:
+    """Answers what no route does, in the shape that OpenAI's clients read."""
+
+    def __init__(self, routes: list[BaseRoute]) -> None:
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method, path = scope["method"], scope["path"]
+        if any(route.matches(scope)[0] is not Match.NONE for route in self._routes):
+            raise WrongMethod(f"{path} does not answer {method}")
+        raise UnknownEndpoint(f"there is no {method} {path} here; see docs/compatibility.md")

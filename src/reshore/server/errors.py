@@ -1,0 +1,87 @@
+"""The one table from exception to HTTP: status, OpenAI's `type`, `code`, and retry advice."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from reshore import errors
+from reshore.wire.openai.errors import encode_error, error_event
+
+# First match along the class's ancestors wins. The code here is the one used when the exception
+# has none of its own.
+_TABLE: dict[type[BaseException], tuple[int, str, str | None]] = {
+    errors.UnknownModel: (404, "invalid_request_error", "model_not_found"),
+    errors.BodyTooLarge: (413, "invalid_request_error", "request_too_large"),
+    errors.Unauthorized: (401, "authentication_error", "invalid_api_key"),
+    errors.Forbidden: (403, "permission_error", "forbidden"),
+    errors.UnknownEndpoint: (404, "invalid_request_error", "unknown_url"),
+    errors.WrongMethod: (405, "invalid_request_error", "method_not_supported"),
+    errors.UnsupportedMedia: (415, "invalid_request_error", "unsupported_media_type"),
+    errors.RequestTimeout: (408, "invalid_request_error", "request_timeout"),
+    errors.RequestError: (400, "invalid_request_error", None),
+    errors.Overloaded: (503, "server_error", "overloaded"),
+    errors.ShuttingDown: (503, "server_error", "server_shutting_down"),
+    errors.Stalled: (504, "server_error", "engine_stalled"),
+    errors.Crashed: (502, "server_error", "engine_crashed"),
+    errors.OutOfMemory: (503, "server_error", "out_of_memory"),
+    errors.StartFailed: (503, "server_error", "engine_start_failed"),
+    errors.EngineError: (500, "server_error", "engine_error"),
+    errors.BackendTimeout: (504, "server_error", "backend_timeout"),
+    errors.BackendError: (502, "server_error", "backend_error"),
+    errors.BadName: (400, "invalid_request_error", "invalid_model_name"),
+    errors.StoreError: (500, "server_error", "model_store_error"),
+}
+
+# Sent with what a retry cannot cure: OpenAI's SDKs retry every 408, 409, 429 and 5xx otherwise.
+_PERMANENT = frozenset({"out_of_memory", "model_store_error"})
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """An exception as OpenAI's clients read it."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+    event: bytes
+
+
+def render(error: BaseException) -> Rendered:
+    """What the client is told of `error`.
+
+    An exception that is none of ours gets a 500 without its text, which may hold anything.
+    """
+    for kind in type(error).__mro__:
+        if kind in _TABLE:
+            status, type_, code = _TABLE[kind]
+            break
+    else:
+        return _build(500, "internal error; the log has the details", "server_error", None, None)
+    param = error.param if isinstance(error, errors.RequestError) else None
+    if isinstance(error, errors.RequestError) and error.code:
+        code = error.code
+    headers: list[tuple[bytes, bytes]] = []
+    if isinstance(error, errors.Overloaded):
+        headers.append((b"retry-after", str(math.ceil(error.retry_after_s)).encode()))
+    elif status == 503 and code not in _PERMANENT:
+        headers.append((b"retry-after", b"1"))
+    if code in _PERMANENT:
+        headers.append((b"x-should-retry", b"false"))
+    return _build(status, str(error), type_, param, code, tuple(headers))
+
+
+def _build(
+    status: int,
+    message: str,
+    type_: str,
+    param: str | None,
+    code: str | None,
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+) -> Rendered:
+    return Rendered(
+        status=status,
+        body=encode_error(message, type_, param, code),
+        headers=headers,
+        event=error_event(message, type_, param, code),
+    )

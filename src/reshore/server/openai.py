@@ -1,0 +1,225 @@
+"""Endpoints of OpenAI's dialect. Thin: decode, route, ask the backend, encode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from reshore.errors import UnknownModel
+from reshore.server.exchange import SCOPE_KEY, Exchange
+from reshore.server.services import Services
+from reshore.types import ChatRequest, Chunk, CompletionRequest, EmbedRequest, ModelInfo, Reply
+from reshore.wire.openai.chat import decode_chat
+from reshore.wire.openai.completions import decode_completion
+from reshore.wire.openai.decoded import Decoded
+from reshore.wire.openai.embeddings import decode_embedding, encode_embeddings
+from reshore.wire.openai.encode_chat import ChatCollector, ChatStream
+from reshore.wire.openai.encode_completion import CompletionCollector, CompletionStream
+from reshore.wire.openai.models import encode_model, encode_models
+
+IGNORED = "x-reshore-ignored"
+VIOLATION = "x-reshore-schema-violation"
+
+R = TypeVar("R", ChatRequest, CompletionRequest, EmbedRequest)
+
+
+class StreamCodec(Protocol):
+    """Encodes a streamed reply."""
+
+    def encode(self, batch: Sequence[Chunk]) -> bytes: ...
+
+    def done(self) -> bytes: ...
+
+
+class Collector(Protocol):
+    """Folds a reply's chunks into one body."""
+
+    def add(self, batch: Sequence[Chunk]) -> None: ...
+
+    def body(self) -> bytes: ...
+
+
+class Endpoint:
+    """An ASGI app with the server's services. Subclasses answer one path."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.answer(scope[SCOPE_KEY])
+
+    async def answer(self, exchange: Exchange) -> None:
+        raise NotImplementedError
+
+    def _routed(self, exchange: Exchange, decoded: Decoded[R]) -> R:
+        """The request for the model that its name leads to.
+
+        Raises:
+            RequestError: a field that this machine cannot honour.
+        """
+        if decoded.refused is not None:
+            raise decoded.refused
+        if decoded.ignored:
+            exchange.notice(IGNORED, ", ".join(decoded.ignored))
+        model = self._services.aliases.resolve(decoded.request.model)
+        if model == decoded.request.model:
+            return decoded.request
+        return msgspec.structs.replace(decoded.request, model=model)
+
+
+class ChatCompletions(Endpoint):
+    """`POST /v1/chat/completions`"""
+
+    async def answer(self, exchange: Exchange) -> None:
+        config = self._services.config
+        decoded = decode_chat(
+            await exchange.json(config.limits), lenient=config.lenient, limits=config.limits
+        )
+        request = self._routed(exchange, decoded)
+        async with (
+            self._services.drain.interruptible(exchange.receive),
+            self._services.backend.chat(request) as reply,
+        ):
+            exchange.answered_by(reply)
+            if decoded.stream:
+                codec = ChatStream(
+                    model=reply.model,
+                    fingerprint=reply.system_fingerprint,
+                    include_usage=decoded.include_usage,
+                )
+                await _stream(exchange, reply, codec)
+            else:
+                collector = ChatCollector(
+                    model=reply.model, fingerprint=reply.system_fingerprint, n=request.n
+                )
+                await _collect(exchange, reply, collector)
+
+
+class Completions(Endpoint):
+    """`POST /v1/completions`"""
+
+    async def answer(self, exchange: Exchange) -> None:
+        config = self._services.config
+        decoded = decode_completion(
+            await exchange.json(config.limits), lenient=config.lenient, limits=config.limits
+        )
+        request = self._routed(exchange, decoded)
+        async with (
+            self._services.drain.interruptible(exchange.receive),
+            self._services.backend.complete(request) as reply,
+        ):
+            exchange.answered_by(reply)
+            if decoded.stream:
+                codec = CompletionStream(
+                    model=reply.model,
+                    fingerprint=reply.system_fingerprint,
+                    include_usage=decoded.include_usage,
+                )
+                await _stream(exchange, reply, codec)
+            else:
+                collector = CompletionCollector(
+                    model=reply.model,
+                    fingerprint=reply.system_fingerprint,
+                    n=request.n * len(request.prompts),
+                )
+                await _collect(exchange, reply, collector)
+
+
+class EmbeddingsEndpoint(Endpoint):
+    """`POST /v1/embeddings`"""
+
+    async def answer(self, exchange: Exchange) -> None:
+        config = self._services.config
+        decoded = decode_embedding(
+            await exchange.json(config.limits), lenient=config.lenient, limits=config.limits
+        )
+        request = self._routed(exchange, decoded)
+        async with self._services.drain.interruptible(exchange.receive):
+            embeddings = await self._services.backend.embed(request)
+            exchange.model = embeddings.model
+            for name, value in embeddings.notices.items():
+                exchange.notice(name, value)
+            await exchange.reply(200, encode_embeddings(embeddings, decoded.encoding_format))
+
+
+class Models(Endpoint):
+    """`GET /v1/models`: installed models, then aliases that lead to one."""
+
+    async def answer(self, exchange: Exchange) -> None:
+        await exchange.reply(200, encode_models(await self._all()))
+
+    async def _all(self) -> list[ModelInfo]:
+        installed = list(await self._services.backend.models())
+        by_name = {info.name: info for info in installed}
+        aliases = [
+            msgspec.structs.replace(by_name[model], name=alias)
+            for alias, model in self._services.aliases.names()
+            if model in by_name
+        ]
+        return installed + aliases
+
+
+class OneModel(Models):
+    """`GET /v1/models/{id}`; ids may hold slashes."""
+
+    async def answer(self, exchange: Exchange) -> None:
+        wanted: str = exchange.scope["path_params"]["model"]
+        known = {info.name: info for info in await self._all()}
+        resolved = self._services.aliases.resolve(wanted)
+        info = known.get(wanted) or known.get(resolved) or known.get(f"{resolved}:latest")
+        if info is None:
+            raise UnknownModel(wanted)
+        await exchange.reply(200, encode_model(msgspec.structs.replace(info, name=wanted)))
+
+
+async def _stream(exchange: Exchange, reply: Reply, codec: StreamCodec) -> None:
+    await exchange.start_stream()
+    texts: dict[int, list[str]] | None = {} if reply.verify else None
+    async for batch in reply.chunks:
+        _note(exchange, batch)
+        if texts is not None:
+            _gather(texts, batch)
+        data = codec.encode(batch)
+        if data:
+            await exchange.send(data)
+    # The headers are long gone: a comment line tells people, and no client stumbles over it.
+    problems = _violations(reply, texts)
+    comment = f": {VIOLATION}: {problems}\n\n".encode() if problems else b""
+    await exchange.end_stream(comment + codec.done())
+
+
+async def _collect(exchange: Exchange, reply: Reply, collector: Collector) -> None:
+    texts: dict[int, list[str]] | None = {} if reply.verify else None
+    async for batch in reply.chunks:
+        _note(exchange, batch)
+        if texts is not None:
+            _gather(texts, batch)
+        collector.add(batch)
+    problems = _violations(reply, texts)
+    if problems:
+        exchange.notice(VIOLATION, problems)
+    await exchange.reply(200, collector.body())
+
+
+def _note(exchange: Exchange, batch: Sequence[Chunk]) -> None:
+    last = batch[-1]
+    if last.usage is not None:
+        exchange.usage, exchange.timings = last.usage, last.timings
+
+
+def _gather(texts: dict[int, list[str]], batch: Sequence[Chunk]) -> None:
+    for chunk in batch:
+        if chunk.content:
+            texts.setdefault(chunk.index, []).append(chunk.content)
+
+
+def _violations(reply: Reply, texts: dict[int, list[str]] | None) -> str:
+    if reply.verify is None or not texts:
+        return ""
+    found: list[Any] = []
+    for pieces in texts.values():
+        found += reply.verify("".join(pieces))
+    return "; ".join(found).replace("\n", " ")[:500]
