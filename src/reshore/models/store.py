@@ -1,0 +1,489 @@
+"""The model store: our own, and further ones that are only read.
+
+Everything here blocks on the disk; async callers use `asyncio.to_thread`, except for `known`. Any
+number of threads and processes may use one store: manifests and blobs appear by renaming, and who
+adds or removes a manifest holds the lock file of the store.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+from msgspec import Struct
+
+from reshore.config import Config
+from reshore.errors import BadModelFile, DiskFull, StoreError, UnknownModel
+from reshore.models.capabilities import capabilities
+from reshore.models.disk import (
+    TEMPORARY_PREFIX,
+    disk_errors,
+    locked,
+    sync_folder,
+    temporary_beside,
+    try_lock,
+    write_atomic,
+)
+from reshore.models.facts import GgufFacts, Servable
+from reshore.models.gguf import read_facts
+from reshore.models.layout import Installed, Shelf
+from reshore.models.manifest import (
+    LICENSE_TYPE,
+    PARAMS_TYPE,
+    SYSTEM_TYPE,
+    TEMPLATE_TYPE,
+    TEXT_LIMIT,
+    Layer,
+    Manifest,
+    model_layer,
+    parse_manifest,
+    projector_layer,
+)
+from reshore.models.names import Name, parse_name
+from reshore.models.partial import Partial
+from reshore.models.verified import Identity, Verifier, blob_name, identify, open_blob
+
+_ABANDONED_S = 3600.0  # Ollama's grace for blobs that no manifest refers to
+_NEAREST = 3
+_KEPT_FREE = 16 << 20  # bytes that a download must leave free
+
+
+class Description(Struct, frozen=True, kw_only=True):
+    """What `show` says about a model. The weights were not hashed for it."""
+
+    installed: Installed
+    facts: GgufFacts
+    projector: GgufFacts | None
+    capabilities: tuple[str, ...]
+    parameters: dict[str, Any]
+    system: str | None
+    template: str | None
+    licenses: tuple[str, ...]
+
+
+_Files = tuple[tuple[Path, Identity], ...]
+
+
+class Store:
+    """Installs, finds, checks and removes models.
+
+    Its mutable state is two caches, guarded by one lock: what was resolved, and what was verified.
+
+    Args:
+        root: our own store (`<RESHORE_HOME>/models`); made when it is first written.
+        read_only: further stores in Ollama's layout; for the same name ours wins.
+    """
+
+    def __init__(self, root: Path, read_only: Iterable[Path] = ()) -> None:
+        self.root = root
+        self._own = Shelf(root, read_only=False)
+        self._shelves = (self._own, *(Shelf(path, read_only=True) for path in read_only))
+        self._lock = root / ".lock"
+        self._verifier = Verifier(root / "verified.json", root / ".verified.lock")
+        self._guard = threading.Lock()
+        self._resolved: dict[str, tuple[_Files, Servable]] = {}
+
+    @classmethod
+    def from_config(cls, config: Config) -> Self:
+        """The store of a configuration: `home/models`, and `read_models`."""
+        further = (Path(path).expanduser() for path in config.read_models)
+        return cls(config.home / "models", further)
+
+    # Finding
+
+    def list(self) -> tuple[Installed, ...]:
+        """Every model of every store, newest first; a name that two stores have stands twice."""
+        found = [model for shelf in self._shelves for model in shelf.models()]
+        return tuple(sorted(found, key=lambda model: model.modified_s, reverse=True))
+
+    def find(self, name: Name | str) -> Installed | None:
+        """The model of that name, ours first, None without one.
+
+        Raises:
+            BadName, BadModelFile: the name or the manifest is malformed.
+        """
+        name = _parsed(name)
+        return next(filter(None, (shelf.find(name) for shelf in self._shelves)), None)
+
+    def get(self, name: Name | str) -> Installed:
+        """The model of that name.
+
+        Raises:
+            UnknownModel: it is not installed; carries the nearest names.
+            BadName, BadModelFile: the name or the manifest is malformed.
+        """
+        found = self.find(name)
+        if found is None:
+            raise UnknownModel(str(name), nearest=self.nearest(name))
+        return found
+
+    def nearest(self, name: Name | str) -> tuple[str, ...]:
+        """Installed names that somebody who wrote `name` may have meant, likeliest first."""
+        asked = str(name).lower()
+        names = {str(found).lower(): str(found) for s in self._shelves for found in s.names()}
+        same_model = [key for key in names if key.split(":")[0] == asked.split(":")[0]]
+        close = difflib.get_close_matches(asked, names, n=_NEAREST, cutoff=0.6)
+        return tuple(names[key] for key in dict.fromkeys(same_model + close))[:_NEAREST]
+
+    # Serving
+
+    def resolve(self, name: Name | str) -> Servable:
+        """A model that an engine may load: every blob has its digest, every header is sound.
+
+        Hashes what was not verified before, so the first call for a large model takes a while.
+
+        Raises:
+            UnknownModel: it is not installed; carries the nearest names.
+            DigestMismatch: a blob was damaged or replaced.
+            BadModelFile: a blob is missing, or the file cannot be served.
+            BadName: the name is malformed.
+        """
+        if (known := self.known(name)) is not None:
+            return known
+        installed = self.get(name)
+        shelf = Shelf(installed.root, read_only=installed.read_only)
+        files = [(shelf.manifest(installed.name), installed.identity)]
+        paths = {digest: shelf.blob(digest) for digest in installed.manifest.blobs}
+        files += [(path, self._verifier.check(path, digest)) for digest, path in paths.items()]
+        servable = self._servable(shelf, self._describe(shelf, installed))
+        with self._guard:
+            self._resolved[_parsed(name).key] = (tuple(files), servable)
+        return servable
+
+    def known(self, name: Name | str) -> Servable | None:
+        """What `resolve` gave last time, if nothing has changed since; None otherwise.
+
+        A few `stat` calls and nothing else: the one method for the event loop.
+
+        Raises:
+            BadName: the name is malformed.
+        """
+        name = _parsed(name)
+        with self._guard:
+            entry = self._resolved.get(name.key)
+        if entry is None:
+            return None
+        files, servable = entry
+        if all(_unchanged(*file) for file in files) and not self._shadowed(name, files[0][0]):
+            return servable
+        return None
+
+    def describe(self, name: Name | str) -> Description:
+        """Everything that `show` tells; reads headers and small layers, hashes no weights.
+
+        Raises:
+            UnknownModel, BadName, BadModelFile: as `resolve`.
+        """
+        installed = self.get(name)
+        return self._describe(Shelf(installed.root, read_only=installed.read_only), installed)
+
+    # Changing
+
+    def blob(self, digest: str) -> Path:
+        """Where our store keeps the blob with that digest."""
+        return self._own.blob(digest)
+
+    def has_blob(self, layer: Layer) -> bool:
+        """Whether our store has the blob, verified (hashes it if it is not known).
+
+        Raises:
+            DigestMismatch: it is there, damaged.
+        """
+        path = self.blob(layer.digest)
+        if not path.exists():
+            return False
+        self._verifier.check(path, layer.digest)
+        return True
+
+    def partial(self, digest: str) -> Partial:
+        """A writer for a blob whose digest is known; see `Partial`."""
+        return Partial(self.root / "blobs", digest)
+
+    def commit(self, partial: Partial) -> None:
+        """Finish a blob, and remember that it was hashed while it was written.
+
+        Raises:
+            DigestMismatch, DiskFull: as `Partial.commit`.
+        """
+        self._verifier.remember(partial.commit(), partial.digest)
+
+    def check_space(self, size: int) -> None:
+        """Refuse early what cannot fit.
+
+        Raises:
+            DiskFull: fewer than `size` bytes are free where the store is.
+        """
+        with disk_errors(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(self.root).free
+        if size + _KEPT_FREE > free:
+            raise DiskFull(
+                f"no space left on device: the model needs {size >> 20} MB and {free >> 20} MB are "
+                "free where the model store is. Free some space, or remove a model with "
+                "`reshore rm`."
+            )
+
+    def add_blob(self, pieces: Iterable[bytes], media_type: str) -> Layer:
+        """Store bytes of any length; the digest is computed on the way.
+
+        Raises:
+            DiskFull: no space is left; nothing has changed.
+        """
+        hasher, size = hashlib.sha256(), 0
+        with disk_errors(self.root), self._temporary() as temporary:
+            with open(temporary, "xb") as file:
+                for piece in pieces:
+                    hasher.update(piece)
+                    size += file.write(piece)
+                file.flush()
+                os.fsync(file.fileno())
+                identity = identify(os.fstat(file.fileno()))
+            layer = Layer(media_type, f"sha256:{hasher.hexdigest()}", size)
+            os.replace(temporary, self.blob(layer.digest))
+            sync_folder(self.root / "blobs")
+        self._verifier.remember(identity, layer.digest)
+        return layer
+
+    def save(self, name: Name | str, body: bytes) -> Installed:
+        """Install a manifest whose blobs are all here; what it replaces is cleaned up.
+
+        The name keeps the spelling that exists, if one does.
+
+        Raises:
+            BadModelFile: the manifest is malformed or a blob is missing (removed meanwhile, say).
+            DiskFull: no space is left; nothing has changed.
+        """
+        name = _parsed(name)
+        manifest = parse_manifest(body, str(name))
+        with disk_errors(self.root), locked(self._lock):
+            for layer in manifest.blobs.values():
+                if not self.blob(layer.digest).is_file():
+                    raise BadModelFile(f"{name}: blob {layer.digest} is missing; pull it again")
+            name = self._own.spelled(name)
+            before = self._own_manifest(name)
+            write_atomic(self._own.manifest(name), body)
+            if before is not None:
+                self._drop_unused(before)
+            found = self._own.find(name)
+        assert found is not None  # written just now, under the lock
+        return found
+
+    def copy(self, source: Name | str, target: Name | str) -> Installed:
+        """Give a model a second name; blobs from a read-only store are copied into ours.
+
+        Raises:
+            UnknownModel, BadName, BadModelFile, DiskFull: as `get` and `save`.
+        """
+        installed = self.get(source)
+        shelf = Shelf(installed.root, read_only=installed.read_only)
+        if installed.read_only:
+            for layer in installed.manifest.blobs.values():
+                self._verifier.check(shelf.blob(layer.digest), layer.digest)
+                self.add_blob(_pieces(shelf.blob(layer.digest)), layer.media_type)
+        return self.save(target, shelf.manifest(installed.name).read_bytes())
+
+    def remove(self, name: Name | str) -> None:
+        """Remove a model of ours, a damaged one too; blobs that other models share stay.
+
+        An engine that has it loaded keeps the open file until it ends.
+
+        Raises:
+            UnknownModel: it is not installed.
+            StoreError: it is in a store that is only read.
+            BadName: the name is malformed.
+        """
+        name = _parsed(name)
+        with disk_errors(self.root), locked(self._lock):
+            path = self._own.manifest(self._own.spelled(name))
+            if not path.is_file():
+                elsewhere = self.get(name)
+                raise StoreError(
+                    f"{name} is in a store that is only read ({elsewhere.root}); remove it there"
+                )
+            manifest = self._own_manifest(name)
+            path.unlink()
+            self._remove_empty_folders(path.parent)
+            if manifest is not None:
+                self._drop_unused(manifest)
+
+    def prune(self, older_than_s: float = _ABANDONED_S) -> int:
+        """Remove what nothing refers to: blobs, temporary files and partials that were abandoned.
+
+        Returns:
+            The bytes that became free.
+
+        Raises:
+            BadModelFile: a manifest is damaged, so that nothing can be said to be unused.
+        """
+        freed = 0
+        with disk_errors(self.root), locked(self._lock):
+            used = {blob_name(digest) for digest in self._used()}
+            limit = time.time() - older_than_s
+            for entry in os.scandir(self._blobs()):
+                status = entry.stat(follow_symlinks=False)
+                ours = entry.name.startswith(("sha256-", TEMPORARY_PREFIX))
+                if ours and entry.name not in used and status.st_mtime <= limit:
+                    freed += _discard(entry)
+        return freed
+
+    @contextmanager
+    def workspace(self) -> Iterator[Path]:
+        """A temporary folder on the store's file system, removed at the end."""
+        folder = temporary_beside(self._blobs() / "x")
+        with disk_errors(self.root):
+            folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    # Inside
+
+    def _describe(self, shelf: Shelf, installed: Installed) -> Description:
+        manifest, what = installed.manifest, str(installed.name)
+        facts = read_facts(shelf.blob(model_layer(manifest, what).digest))
+        projector = projector_layer(manifest)
+
+        def texts(media_type: str) -> tuple[str, ...]:
+            return tuple(_text(shelf, layer) for layer in manifest.of(media_type))
+
+        return Description(
+            installed=installed,
+            facts=facts,
+            projector=read_facts(shelf.blob(projector.digest)) if projector else None,
+            capabilities=capabilities(facts, projector=projector is not None),
+            parameters=_parameters(texts(PARAMS_TYPE), what),
+            system=next(iter(texts(SYSTEM_TYPE)), None),
+            template=next(iter(texts(TEMPLATE_TYPE)), None),
+            licenses=texts(LICENSE_TYPE),
+        )
+
+    def _servable(self, shelf: Shelf, description: Description) -> Servable:
+        installed = description.installed
+        projector = projector_layer(installed.manifest)
+        return Servable(
+            name=str(installed.name),
+            digest=installed.digest,
+            model_path=shelf.blob(model_layer(installed.manifest, str(installed.name)).digest),
+            projector_path=shelf.blob(projector.digest) if projector else None,
+            facts=description.facts,
+            capabilities=description.capabilities,
+            parameters=description.parameters,
+            system=description.system,
+            size=installed.size,
+            modified_s=installed.modified_s,
+        )
+
+    def _shadowed(self, name: Name, manifest: Path) -> bool:
+        """Whether a model of ours has appeared before one that was resolved elsewhere."""
+        if manifest.is_relative_to(self.root):
+            return False
+        return self._own.manifest(self._own.spelled(name)).exists()
+
+    def _own_manifest(self, name: Name) -> Manifest | None:
+        try:
+            found = self._own.find(name)
+        except BadModelFile:
+            return None  # damaged: replacing it is the cure
+        return found.manifest if found else None
+
+    def _used(self) -> set[str]:
+        """Digests that a manifest of ours refers to, also one that does not parse in full.
+
+        Raises:
+            BadModelFile: a manifest is damaged, so nothing can be said to be unused.
+        """
+        used: set[str] = set()
+        for name in self._own.names():
+            if found := self._own.find(name):
+                used |= found.manifest.blobs.keys()
+        return used
+
+    def _drop_unused(self, manifest: Manifest) -> None:
+        try:
+            unused = manifest.blobs.keys() - self._used()
+        except BadModelFile:
+            return
+        for digest in unused:
+            self.blob(digest).unlink(missing_ok=True)
+
+    def _remove_empty_folders(self, folder: Path) -> None:
+        while folder != self.root / "manifests":
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+            folder = folder.parent
+
+    def _blobs(self) -> Path:
+        folder = self.root / "blobs"
+        with disk_errors(self.root):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @contextmanager
+    def _temporary(self) -> Iterator[Path]:
+        path = temporary_beside(self._blobs() / "x")
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _parsed(name: Name | str) -> Name:
+    return parse_name(name) if isinstance(name, str) else name
+
+
+def _unchanged(path: Path, identity: Identity) -> bool:
+    try:
+        return identify(path.stat(follow_symlinks=False)) == identity
+    except OSError:
+        return False
+
+
+def _text(shelf: Shelf, layer: Layer) -> str:
+    if layer.size > TEXT_LIMIT:
+        raise BadModelFile(f"layer {layer.digest} has {layer.size} bytes of text; that is too long")
+    with open(open_blob(shelf.blob(layer.digest)), "rb") as file:
+        return file.read(TEXT_LIMIT).decode("utf-8", "replace")
+
+
+def _parameters(texts: tuple[str, ...], what: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(texts[0], type=dict[str, Any]) if texts else {}
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadModelFile(f"the parameters of {what} are no JSON object: {error}") from error
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with open(open_blob(path), "rb", buffering=0) as file:
+        while piece := file.read(1 << 20):
+            yield piece
+
+
+def _discard(entry: os.DirEntry[str]) -> int:
+    """Remove an abandoned file or folder; the bytes of a file that became free."""
+    path = Path(entry.path)
+    if entry.is_dir(follow_symlinks=False):
+        shutil.rmtree(path, ignore_errors=True)
+        return 0
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return 0
+    try:
+        if not try_lock(descriptor):  # a partial that is being written
+            return 0
+        path.unlink(missing_ok=True)
+        return os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
