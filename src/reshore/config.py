@@ -15,7 +15,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -380,11 +380,12 @@ def _explain(message: str, where: dict[str, str]) -> str:
     if unknown:
         prefix = f"{dotted}." if dotted else ""
         dotted = prefix + unknown[1]
-        text = f"unknown key.{_did_you_mean(dotted, keys())}"
+        sections = {key.rpartition(".")[0] for key in keys()}
+        text = f"unknown key.{_did_you_mean(dotted, sections | set(keys()))}"
     place = where.get(dotted) or where[""]
     return f"{place}: {dotted}: {text}"
 
 
-def _did_you_mean(name: str, known: Mapping[str, Any]) -> str:
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" Did you mean {near[0]}?" if near else ""

@@ -1,0 +1,140 @@
+"""Writes `docs/configuration.md` and `reshore.example.toml` from `reshore.config`.
+
+python scripts/configuration.py          write both
+python scripts/configuration.py --check  exit 1 if one of them is out of date
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from reshore.config import OLLAMA_NAMES, keys, variable
+
+ROOT = Path(__file__).resolve().parent.parent
+TABLES = {"models", "aliases"}
+
+
+def main() -> int:
+    wanted = {
+        ROOT / "docs" / "configuration.md": documentation(),
+        ROOT / "reshore.example.toml": example(),
+    }
+    if "--check" in sys.argv[1:]:
+        stale = [path.name for path, text in wanted.items() if _read(path) != text]
+        if stale:
+            print(f"out of date: {', '.join(stale)}; run python scripts/configuration.py")
+        return 1 if stale else 0
+    for path, text in wanted.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return 0
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def documentation() -> str:
+    lines = [
+        "# Configuration",
+        "",
+        "<!-- written by scripts/configuration.py: change src/reshore/config.py instead -->",
+        "",
+        "Settings are read in this order, each over the one before: the defaults below, "
+        "`$RESHORE_HOME/reshore.toml`, environment variables, flags. `RESHORE_HOME` "
+        "(default `~/.reshore`) is where everything lives. An unknown key is an error that names "
+        "the nearest known one. `reshore config` prints what is in force and where it came from.",
+        "",
+        'Spans of time are seconds (`300`) or Go\'s durations (`"5m"`, `"1h30m"`); negative '
+        "means forever. Lists are comma-separated in environment variables.",
+        "",
+        "| key | default | variable | meaning |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{key}` | `{_toml(_default(entry))}` | `{variable(key)}` | {_description(entry)} |"
+        for key, entry in keys().items()
+        if key not in TABLES
+    ]
+    lines += [
+        "",
+        "## Tables",
+        "",
+        '- `[models."NAME"]` sets any key of `[engine]` (except `turn_ms` and `echo`) for one '
+        "model.",
+        '- `[aliases]` maps the names that clients send to installed models: `"gpt-4o-mini" = '
+        '"smollm2:135m"`. Globs are allowed (`"ft:gpt-4o-mini:*"`); an exact name wins, then the '
+        "glob with the longest literal beginning.",
+        "",
+        "## Names from Ollama",
+        "",
+        "Honoured where they are set and no `RESHORE_*` name says otherwise:",
+        "",
+        "| variable | key |",
+        "|---|---|",
+    ]
+    lines += [f"| `{name}` | `{key}` |" for name, key in OLLAMA_NAMES.items()]
+    return "\n".join(lines) + "\n"
+
+
+def example() -> str:
+    lines = [
+        "# Every setting of reshore with its default. Copy what you change to",
+        "# $RESHORE_HOME/reshore.toml (default ~/.reshore/reshore.toml).",
+    ]
+    section = ""
+    for key, entry in keys().items():
+        if key in TABLES:
+            continue
+        table, _, name = key.rpartition(".")
+        if table != section:
+            section = table
+            lines += ["", f"[{table}]"]
+        lines += [f"# {_description(entry)}", f"# {name} = {_toml(_default(entry))}"]
+    lines += [
+        "",
+        "# Names that clients send, and the installed model that answers.",
+        "[aliases]",
+        '# "gpt-4o-mini" = "smollm2:135m"',
+        '# "ft:gpt-4o-mini:*" = "smollm2:135m"',
+        '# "text-embedding-3-small" = "all-minilm"',
+        "",
+        "# Settings of one model; the keys are those of [engine].",
+        '# [models."smollm2:135m"]',
+        "# context_length = 4096",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _description(entry: inspect.Field) -> str:
+    kind: Any = entry.type
+    while isinstance(kind, inspect.Metadata):
+        text = (kind.extra_json_schema or {}).get("description")
+        if text:
+            return str(text)
+        kind = kind.type
+    return ""
+
+
+def _default(entry: inspect.Field) -> Any:
+    if entry.default is not msgspec.NODEFAULT:
+        return entry.default
+    return entry.default_factory() if callable(entry.default_factory) else ""
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""The import graph keeps the order of the design: imports run one way."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parent.parent / "src" / "reshore"
+
+# Lower ranks know nothing of higher ones. Modules of one rank may know each other only within
+# one folder.
+RANKS = {
+    "types": 0,
+    "errors": 0,
+    "clock": 0,
+    "config": 1,
+    "wire": 2,
+    "checks": 2,
+    "models": 2,
+    "engine": 3,
+    "backends": 4,
+    "routing": 5,
+    "telemetry": 6,
+    "server": 8,
+    "cli": 9,
+    "testing": 9,
+}
+
+# These are where bugs would hide, so these are where tests are instant.
+PURE = ("wire", "checks", "engine/grammar", "engine/plan.py", "routing/aliases.py")
+IMPURE = {"asyncio", "aiohttp", "starlette", "uvicorn", "socket", "http", "sqlite3", "subprocess"}
+
+
+def modules() -> list[Path]:
+    return sorted(SRC.rglob("*.py"))
+
+
+def station(path: Path) -> str:
+    return path.relative_to(SRC).parts[0].removesuffix(".py")
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield node.module or "", node.lineno
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SRC)))
+def test_imports_run_one_way(path: Path) -> None:
+    own = station(path)
+    if own == "__init__":
+        return
+    for name, line in imports(ast.parse(path.read_text())):
+        if not name.startswith("reshore."):
+            continue
+        other = name.split(".")[1]
+        assert other == own or RANKS[other] < RANKS[own], f"line {line}: {own} imports {name}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SRC)))
+def test_no_first_party_import_hides_in_a_function(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            hidden = [name for name, _ in imports(node) if name.split(".")[0] == "reshore"]
+            assert not hidden, f"{node.name} imports {hidden}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SRC)))
+def test_pure_modules_do_no_input_or_output(path: Path) -> None:
+    place = str(path.relative_to(SRC))
+    if not place.startswith(PURE):
+        return
+    used = {name.split(".")[0] for name, _ in imports(ast.parse(path.read_text()))}
+    assert not used & IMPURE
+
+
+def test_the_engine_library_is_imported_in_its_worker_alone() -> None:
+    users = set()
+    for path in modules():
+        names = {name.split(".")[0] for name, _ in imports(ast.parse(path.read_text()))}
+        if "xllamacpp" in names:
+            users.add(str(path.relative_to(SRC)))
+    assert users <= {"engine/worker.py"}
