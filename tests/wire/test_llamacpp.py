@@ -77,7 +77,7 @@ def test_text_parts_become_one_text_and_images_stay_parts() -> None:
     text = Message(role="user", content=(TextPart(text="a"), TextPart(text="b")))
     image = Message(
         role="user",
-        content=(TextPart(text="a"), ImagePart(url="data:image/png;base64,", param="p")),,
+        content=(TextPart(text="a"), ImagePart(url="data:image/png;base64,", param="p")),
     )
     messages = chat_body(chat(messages=(text, image)))["messages"]
     assert messages[0]["content"] == "a\nb"
