@@ -1,0 +1,202 @@
+"""Tools for models whose chat template has no section for them.
+
+llama.cpp drops `tools` in silence where the template does not ask for them. For such models the
+tools go into the system message, the answer is held to the call format by a grammar built from the
+tools' own schemas, and the calls are read back out of the text (`tool_stream`). The format is that
+of Hermes models, which many small models have seen:
+
+    <tool_call>
+    {"name": "get_weather", "arguments": {"city": "Paris"}}
+    </tool_call>
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import msgspec
+
+from reshore.backends.tool_stream import LEAD, MIDDLE, OPEN, TAIL, ToolStream
+from reshore.config import LimitsConfig
+from reshore.engine.grammar import Keyword, add_schema
+from reshore.engine.grammar.gbnf import EMPTY, Chars, Expr, Lit, Ref, Rules, alt, seq
+from reshore.errors import RequestError
+from reshore.types import ChatRequest, Message, TextPart, Tool, ToolCall, ToolChoice
+
+__all__ = ["ToolStream", "grammar", "render"]
+
+# Calls in one answer where parallel calls are allowed: a model must not go on for ever.
+MAX_CALLS = 8
+
+
+def render(request: ChatRequest) -> ChatRequest:
+    """The same conversation without tools: as text that any chat template can carry.
+
+    Earlier calls become the text that made them, consecutive results one user turn. With
+    `tool_choice` none the tools themselves are left out.
+
+    Raises:
+        RequestError: `tool_choice` names a function that is not among the tools.
+    """
+    messages = _as_text(request.messages)
+    tools = _offered(request.tools, request.tool_choice)
+    if tools:
+        messages = _with_system(messages, _describe(tools, request.tool_choice))
+    return msgspec.structs.replace(
+        request, messages=messages, tools=(), tool_choice=ToolChoice(), parallel_tool_calls=True
+    )
+
+
+def grammar(
+    tools: Sequence[Tool], choice: ToolChoice, parallel: bool, *, limits: LimitsConfig
+) -> str | None:
+    """The grammar that holds an answer to `choice`; None where anything may be answered.
+
+    `required` and a named function: one call, or up to `MAX_CALLS` if `parallel`, whose arguments
+    fit the tool's schema. `auto`: the same behind any text, or text alone.
+
+    Raises:
+        RequestError: a schema is malformed or too large; a strict tool has a keyword that the
+            grammar cannot enforce; the named function is not among the tools.
+    """
+    offered = _offered(tools, choice)
+    if not offered:
+        return None
+    rules = Rules(limit_bytes=limits.grammar_bytes, param="tools")
+    one = rules.define(alt(*[_body(rules, tools.index(tool), tool, limits) for tool in offered]))
+    calls: Expr = one
+    if parallel and choice.mode != "named":
+        more = rules.define(seq(Lit("\n" + OPEN), one))
+        calls = seq(one, rules.repeat(more, 0, MAX_CALLS - 1))
+    if choice.mode == "auto":
+        return rules.text(_text_before(rules, rules.define(calls)))
+    return rules.text(seq(Lit(OPEN), calls))
+
+
+def _offered(tools: Sequence[Tool], choice: ToolChoice) -> tuple[Tool, ...]:
+    if choice.mode == "none":
+        return ()
+    if choice.mode != "named":
+        return tuple(tools)
+    named = tuple(tool for tool in tools if tool.name == choice.name)
+    if not named:
+        raise RequestError(
+            f"tool_choice names the function '{choice.name}', which is not among the tools.",
+            param="tool_choice",
+        )
+    return named
+
+
+def _body(rules: Rules, index: int, tool: Tool, limits: LimitsConfig) -> Expr:
+    """What follows the opening tag of a call of `tool`."""
+    arguments: Expr = Lit("{}")
+    if tool.parameters:
+        param = f"tools[{index}].function.parameters"
+        arguments, unenforced = add_schema(
+            rules, tool.parameters, limits=limits, param=param, only_objects=True
+        )
+        if tool.strict and unenforced:
+            raise _not_strict(tool, param, unenforced[0])
+    name = json.dumps(tool.name, ensure_ascii=False)[1:-1]
+    return seq(Lit(LEAD + name + MIDDLE), arguments, Lit(TAIL))
+
+
+def _not_strict(tool: Tool, param: str, keyword: Keyword) -> RequestError:
+    where = ".".join(step for step in (param, keyword.path, keyword.name) if step)
+    return RequestError(
+        f"The function '{tool.name}' is strict, but `{keyword.name}` ({where}) cannot be enforced "
+        "here. Leave it out of the schema, or send `strict: false`.",
+        param=where,
+    )
+
+
+_TEXT = ((0x09, 0x0A), (0x0D, 0x0D), (0x20, 0x3B), (0x3D, 0xD7FF), (0xE000, 0x10FFFF))
+
+
+def _text_before(rules: Rules, calls: Expr) -> Ref:
+    """Any text without an opening tag; after one, calls, and then the end.
+
+    One state for each character of the tag that the text has just matched.
+    """
+    states = [rules.reserve() for _ in OPEN]
+    for index, state in enumerate(states):
+        expected = OPEN[index]
+        after = states[index + 1] if index + 1 < len(states) else calls
+        options: list[Expr] = [EMPTY, seq(Chars(_without(expected)), states[0])]
+        options.append(seq(Lit(expected), after))
+        if index:
+            options.append(seq(Lit(OPEN[0]), states[1]))
+        rules.fill(state, alt(*options))
+    return states[0]
+
+
+def _without(character: str) -> tuple[tuple[int, int], ...]:
+    """Ordinary text but for `<` and one more character."""
+    code = ord(character)
+    pieces = []
+    for low, high in _TEXT:
+        if low <= code <= high:
+            pieces += [(low, code - 1), (code + 1, high)]
+        else:
+            pieces.append((low, high))
+    return tuple((low, high) for low, high in pieces if low <= high)
+
+
+def _describe(tools: Sequence[Tool], choice: ToolChoice) -> str:
+    listed = "\n".join(_signature(tool) for tool in tools)
+    when = "To call a function, answer" if choice.mode == "auto" else "Call a function: answer"
+    return (
+        f"You have these functions:\n<tools>\n{listed}\n</tools>\n"
+        f'{when} with its name and arguments:\n{OPEN}{LEAD}NAME{MIDDLE}{{"KEY": VALUE}}{TAIL}'
+    )
+
+
+def _signature(tool: Tool) -> str:
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return json.dumps({key: value for key, value in function.items() if value}, ensure_ascii=False)
+
+
+def _with_system(messages: tuple[Message, ...], text: str) -> tuple[Message, ...]:
+    first = messages[0] if messages else None
+    if first is None or first.role not in ("system", "developer"):
+        return (Message(role="system", content=text), *messages)
+    if isinstance(first.content, tuple):
+        content: str | tuple[object, ...] = (*first.content, TextPart(text=f"\n\n{text}"))
+    else:
+        content = f"{first.content}\n\n{text}" if first.content else text
+    return (msgspec.structs.replace(first, content=content), *messages[1:])
+
+
+def _as_text(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Calls and results as ordinary turns."""
+    rendered: list[Message] = []
+    results: list[str] = []
+    for message in messages:
+        if message.role == "tool":
+            results.append(f"<tool_response>\n{_plain(message)}\n</tool_response>")
+            continue
+        if results:
+            rendered.append(Message(role="user", content="\n".join(results)))
+            results = []
+        rendered.append(_with_calls(message) if message.tool_calls else message)
+    if results:
+        rendered.append(Message(role="user", content="\n".join(results)))
+    return tuple(rendered)
+
+
+def _with_calls(message: Message) -> Message:
+    pieces = [_plain(message), *[_call_text(call) for call in message.tool_calls]]
+    text = "\n".join(piece for piece in pieces if piece)
+    return msgspec.structs.replace(message, content=text, tool_calls=())
+
+
+def _call_text(call: ToolCall) -> str:
+    name = json.dumps(call.name, ensure_ascii=False)[1:-1]
+    return f"{OPEN}{LEAD}{name}{MIDDLE}{call.arguments or '{}'}{TAIL}"
+
+
+def _plain(message: Message) -> str:
+    if isinstance(message.content, tuple):
+        return "".join(part.text for part in message.content if isinstance(part, TextPart))
+    return message.content or ""
