@@ -21,6 +21,9 @@ _BYTES_PER_TOKEN = 256
 
 _COUNT_TIMEOUT_S = 60.0
 
+# What of a chat request decides the text of its prompt.
+_TEMPLATE_FIELDS = frozenset({"messages", "tools", "chat_template_kwargs"})
+
 
 def refuse_hopeless(text_bytes: int, context_length: int, param: str) -> None:
     """Raise ContextTooLong for a text that cannot fit whatever its tokens are."""
@@ -57,9 +60,7 @@ def clamp_num_ctx(options: Options, engine: Engine, notices: dict[str, str]) -> 
 
 async def count_chat(client: EngineClient, engine: Engine, body: dict[str, Any]) -> int:
     """Tokens of a conversation after the chat template."""
-    wanted = {
-        key: body[key] for key in ("messages", "tools", "chat_template_kwargs") if key in body
-    }
+    wanted = {key: value for key, value in body.items() if key in _TEMPLATE_FIELDS}
     reply = await client.post(engine, "/apply-template", wanted, timeout_s=_COUNT_TIMEOUT_S)
     return len(await tokenize(client, engine, decode_prompt(reply)))
 

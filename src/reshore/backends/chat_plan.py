@@ -21,9 +21,10 @@ import msgspec
 from reshore.backends import tools
 from reshore.backends.choices import EngineCalls, WrittenCalls, without_rivals
 from reshore.backends.defaults import with_model_defaults, with_model_options, with_system
+from reshore.backends.tool_stream import OPEN
 from reshore.checks.json_schema import violations
 from reshore.config import LimitsConfig
-from reshore.engine.grammar import Grammar, compile_json_object, compile_schema
+from reshore.engine.grammar import Grammar, compile_schema, json_object
 from reshore.errors import RequestError, Unsupported
 from reshore.models.facts import Servable
 from reshore.types import ChatRequest, Chunk, ImagePart, Sampling, ToolChoice
@@ -99,26 +100,33 @@ def _plan_tools(request: ChatRequest, model: Servable, limits: LimitsConfig) -> 
             param="response_format",
         )
     templated = "tools" in model.capabilities
-    if templated and request.tool_choice.mode == "auto":
+    if templated and request.tool_choice.mode == "auto" and not _holds_strictly(request, model):
         if request.top_logprobs is not None:
             raise Unsupported(
                 f"{model.name} gives no logprobs together with tools; leave one of them out",
                 param="logprobs",
             )
-        tools.check_strict(request.tools, limits)
         return ChatPlan(
             request=request,
             grammar=None,
             thinking=_thinking(request, model, constrained=False),
             new_transform=EngineCalls,
         )
-    grammar = tools.grammar(request.tools, request.tool_choice, request.parallel_tool_calls, limits)
+    grammar = tools.grammar(
+        request.tools, request.tool_choice, request.parallel_tool_calls, limits=limits
+    )
     return ChatPlan(
         request=request if templated else tools.render(request),
         grammar=grammar,
         thinking=_thinking(request, model, constrained=True),
         new_transform=WrittenCalls,
     )
+
+
+def _holds_strictly(request: ChatRequest, model: Servable) -> bool:
+    """Strict tools on a model that writes calls as we do: our grammar keeps the promise."""
+    template = model.facts.chat_template or ""
+    return OPEN in template and any(tool.strict for tool in request.tools)
 
 
 def _check_capabilities(request: ChatRequest, model: Servable) -> None:
@@ -152,7 +160,7 @@ def _format_grammar(request: ChatRequest, limits: LimitsConfig) -> tuple[str | N
     if wanted.kind == "text":
         return None, None
     if wanted.kind == "json_object":
-        return compile_json_object().text, None
+        return json_object(limits=limits).text, None
     schema = True if wanted.schema is None else wanted.schema
     grammar = compile_schema(schema, limits=limits, param=_SCHEMA)
     if not grammar.unenforced:
@@ -167,9 +175,9 @@ _SCHEMA = "response_format.json_schema.schema"
 
 def _unenforceable(grammar: Grammar) -> RequestError:
     keyword = grammar.unenforced[0]
-    path = _SCHEMA + (f".{keyword.path}" if keyword.path else "")
+    path = ".".join(step for step in (_SCHEMA, keyword.path, keyword.name) if step)
     return RequestError(
-        f"'{keyword.name}' at {path} cannot be enforced while generating, and the schema is "
+        f"'{keyword.name}' ({path}) cannot be enforced while generating, and the schema is "
         "strict. Leave the keyword out, or send strict: false to have the answer checked "
         "afterwards.",
         param=path,

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 
 import msgspec
 
-from reshore.backends.tools import ToolStream
+from reshore.backends.tool_stream import Piece, ToolStream, new_call_id
 from reshore.types import Chunk, FinishReason, TokenLogprob, ToolCallDelta
-
-
-def new_call_id() -> str:
-    """A tool call's id, in the form OpenAI gives them."""
-    return "call_" + secrets.token_hex(12)
 
 
 class EngineCalls:
@@ -48,24 +42,26 @@ class WrittenCalls:
         stream = self._streams.get(chunk.index)
         if stream is None:
             stream = self._streams[chunk.index] = ToolStream()
-        out = [
-            Chunk(index=chunk.index, content=piece)
-            if isinstance(piece, str)
-            else Chunk(index=chunk.index, tool_calls=(piece,))
-            for piece in stream.feed(chunk.content)
-        ]
+        out = [_as_chunk(chunk.index, piece) for piece in stream.feed(chunk.content)]
         if chunk.reasoning:
             out.insert(0, Chunk(index=chunk.index, reasoning=chunk.reasoning))
         if chunk.finish_reason is not None:
-            out += self._finish(stream, chunk.index, chunk.finish_reason)
+            out += [_as_chunk(chunk.index, piece) for piece in stream.finish()]
+            out.append(Chunk(index=chunk.index, finish_reason=_reason(chunk, stream)))
         return _keep_logprobs(out, chunk.logprobs, chunk.index)
 
-    def _finish(self, stream: ToolStream, index: int, reason: FinishReason) -> list[Chunk]:
-        rest = stream.finish()
-        if reason == "stop" and rest.called:
-            reason = "tool_calls"
-        ending = [Chunk(index=index, content=rest.text)] if rest.text else []
-        return [*ending, Chunk(index=index, finish_reason=reason)]
+
+def _as_chunk(index: int, piece: Piece) -> Chunk:
+    if isinstance(piece, str):
+        return Chunk(index=index, content=piece)
+    return Chunk(index=index, tool_calls=(piece,))
+
+
+def _reason(chunk: Chunk, stream: ToolStream) -> FinishReason | None:
+    """`length` says more than `tool_calls`: the last call's arguments may be cut."""
+    if chunk.finish_reason == "stop" and stream.called:
+        return "tool_calls"
+    return chunk.finish_reason
 
 
 def _keep_logprobs(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from reshore.backends.budget import clamp_num_ctx, limit_tokens, tokenize
 from reshore.backends.defaults import with_model_defaults, with_model_options
-from reshore.backends.fanout import split_choices
+from reshore.backends.fanout import Batches, split_choices
 from reshore.backends.generation import Call
 from reshore.engine.base import Engine
 from reshore.engine.client import EngineClient
@@ -119,9 +119,7 @@ class _Candidate:
         return self.logprob / self.tokens if self.tokens else float("-inf")
 
 
-async def best_of_calls(
-    chunks: AsyncIterator[Sequence[Chunk]], request: CompletionRequest
-) -> AsyncIterator[Sequence[Chunk]]:
+async def best_of_calls(chunks: Batches, request: CompletionRequest) -> Batches:
     """Of `best_of` candidates per prompt the `n` likeliest, renumbered, likeliest first."""
     each = request.best_of or request.n
     candidates = [_Candidate() for _ in range(each * len(request.prompts))]

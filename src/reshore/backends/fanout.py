@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from reshore.types import Chunk, Timings, Usage
 from reshore.wire.llamacpp import NO_CHOICE
 
-Batches = AsyncIterator[Sequence[Chunk]]
+Batches = AsyncGenerator[Sequence[Chunk], None]
 
 
 def split_choices(n: int, slots: int) -> list[int]:
@@ -68,7 +68,7 @@ async def merge(streams: Sequence[Batches]) -> Batches:
     Closing it closes every stream, so that no generation outlives its request.
     """
     if len(streams) == 1:
-        async with aclosing(streams[0]) as only:  # type: ignore[type-var]
+        async with aclosing(streams[0]) as only:
             async for batch in only:
                 yield batch
         return
@@ -95,7 +95,7 @@ async def _pump(
     stream: Batches, queue: asyncio.Queue[Sequence[Chunk] | BaseException | None]
 ) -> None:
     try:
-        async with aclosing(stream) as batches:  # type: ignore[type-var]
+        async with aclosing(stream) as batches:
             async for batch in batches:
                 await queue.put(batch)
     except Exception as error:

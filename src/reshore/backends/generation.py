@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from reshore.backends.fanout import Tally
+from reshore.backends.fanout import Batches, Tally
 from reshore.engine.base import Engine
 from reshore.engine.client import EngineClient
 from reshore.errors import EngineError
@@ -47,7 +46,7 @@ async def generate(
     places: asyncio.Semaphore,
     transform: Any = None,
     token_timeout_s: float,
-) -> AsyncIterator[Sequence[Chunk]]:
+) -> Batches:
     """Batches of one call's chunks, choices renumbered, usage handed to `tally`.
 
     `places` bounds how many calls of one request are open at once. Closing the iterator closes

@@ -1,4 +1,4 @@
-"""Installed models by name, remembered between requests."""
+"""Installed models by name, as engines can load them."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from collections.abc import Sequence
 
 from reshore.errors import BadName, UnknownModel
 from reshore.models.facts import Servable
-from reshore.models.names import Name, parse_name
+from reshore.models.names import parse_name
 from reshore.models.store import Store
 from reshore.types import ModelInfo
 
 
 class Library:
-    """Finds models. A request for a known model costs one `stat` of its manifest.
+    """Finds models without blocking the event loop.
 
-    The event loop's thread owns the cache; reading and verifying files happens in a worker
-    thread, so that hashing a large file the first time delays nobody else.
+    A request for a known model costs a few `stat` calls; reading headers and hashing weights, the
+    first time and after a change, happens in a worker thread and once for all who wait.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[str, tuple[object, Servable]] = {}
-        self._finding: dict[str, asyncio.Task[Servable]] = {}
+        self._resolving: dict[str, asyncio.Task[Servable]] = {}
 
     async def find(self, name: str) -> Servable:
         """The installed model called `name`.
@@ -35,36 +34,26 @@ class Library:
             parsed = parse_name(name)
         except BadName as error:
             raise UnknownModel(name) from error
-        stamp = self._store.stamp(parsed)
-        known = self._known.get(name)
-        if known is not None and known[0] == stamp:
-            return known[1]
-        self._known.pop(name, None)
-        found = await self._resolve(parsed)
-        if stamp is not None:
-            self._known[name] = (stamp, found)
-        return found
-
-    async def _resolve(self, name: Name) -> Servable:
-        """Concurrent finders of one model share one reading, which outlives any one of them."""
-        key = str(name)
-        task = self._finding.get(key)
+        known = self._store.known(parsed)
+        if known is not None:
+            return known
+        task = self._resolving.get(name)
         if task is None:
-            task = asyncio.create_task(asyncio.to_thread(self._store.resolve, name))
-            self._finding[key] = task
-            task.add_done_callback(lambda _: self._finding.pop(key, None))
+            task = asyncio.create_task(asyncio.to_thread(self._store.resolve, parsed))
+            self._resolving[name] = task
+            task.add_done_callback(lambda _: self._resolving.pop(name, None))
         return await asyncio.shield(task)
 
     async def infos(self) -> Sequence[ModelInfo]:
-        """Every installed model, newest first."""
+        """Every installed model, newest first; a name that two stores have stands once."""
         installed = await asyncio.to_thread(self._store.list)
-        return [
-            ModelInfo(
-                name=entry.name,
-                created_s=int(entry.modified_s),
-                owned_by=entry.namespace,
-                capabilities=entry.capabilities,
-                context_length=entry.context_length,
+        infos: dict[str, ModelInfo] = {}
+        for model in installed:
+            name = str(model.name)
+            infos.setdefault(
+                name,
+                ModelInfo(
+                    name=name, created_s=int(model.modified_s), owned_by=model.name.namespace
+                ),
             )
-            for entry in installed
-        ]
+        return list(infos.values())

@@ -16,7 +16,7 @@ from reshore.backends.budget import (
 from reshore.backends.chat_plan import ChatPlan, Transform, plan_chat
 from reshore.backends.completion_plan import best_of_calls, completion_calls, echo_texts
 from reshore.backends.embedding import embed_inputs
-from reshore.backends.fanout import Tally, merge, split_choices
+from reshore.backends.fanout import Batches, Tally, merge, split_choices
 from reshore.backends.generation import Call, generate
 from reshore.backends.library import Library
 from reshore.config import Config
@@ -138,7 +138,7 @@ class LocalBackend:
         lease: Lease,
         calls: Sequence[Call],
         new_transform: Callable[[], Transform | None],
-    ) -> AsyncIterator[Sequence[Chunk]]:
+    ) -> Batches:
         """All calls side by side, at most as many as the engine has slots, then the closing."""
         tally = Tally()
         places = asyncio.Semaphore(lease.engine.slots)
@@ -171,24 +171,20 @@ def _chat_calls(plan: ChatPlan, n: int, slots: int) -> list[Call]:
 
 
 async def _started(
-    chunks: AsyncIterator[Sequence[Chunk]],
-) -> AsyncIterator[Sequence[Chunk]]:
+    chunks: Batches,
+) -> Batches:
     """`chunks` with the first batch already there: what fails before it still has a status."""
     first = await anext(chunks)
     return _resumed(first, chunks)
 
 
-async def _resumed(
-    first: Sequence[Chunk], rest: AsyncIterator[Sequence[Chunk]]
-) -> AsyncIterator[Sequence[Chunk]]:
+async def _resumed(first: Sequence[Chunk], rest: Batches) -> Batches:
     yield first
     async for batch in rest:
         yield batch
 
 
-async def _echoed(
-    chunks: AsyncIterator[Sequence[Chunk]], echoes: Sequence[str]
-) -> AsyncIterator[Sequence[Chunk]]:
+async def _echoed(chunks: Batches, echoes: Sequence[str]) -> Batches:
     """Each choice led by its prompt (`echo`); no echoes, no change."""
     if echoes:
         yield [Chunk(index=index, content=text) for index, text in enumerate(echoes)]

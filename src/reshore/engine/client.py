@@ -60,12 +60,7 @@ class EngineClient:
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_read=max(token_timeout_s, 0) or None)
         try:
-            async with self._session.post(
-                engine.address.url + path,
-                data=self._encode(body),
-                headers=self._headers(engine),
-                timeout=timeout,
-            ) as response:
+            async with await self._open(engine, path, body, timeout) as response:
                 if response.status != 200:
                     _refuse(engine, response.status, decode_fault(await response.read()))
                 yield _batches(engine, response)
@@ -76,19 +71,32 @@ class EngineClient:
         self, engine: Engine, path: str, body: dict[str, Any], *, timeout_s: float
     ) -> bytes:
         """Post `body` and return the whole reply. Raises as `stream` does."""
+        timeout = aiohttp.ClientTimeout(total=timeout_s)
         try:
-            async with self._session.post(
-                engine.address.url + path,
-                data=self._encode(body),
-                headers=self._headers(engine),
-                timeout=aiohttp.ClientTimeout(total=timeout_s),
-            ) as response:
+            async with await self._open(engine, path, body, timeout) as response:
                 reply = await response.read()
                 if response.status != 200:
                     _refuse(engine, response.status, decode_fault(reply))
                 return reply
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             await _explain(engine, error, timeout_s)
+
+    async def _open(
+        self, engine: Engine, path: str, body: dict[str, Any], timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        """Send the request and wait for the reply's headers.
+
+        The engine closes connections that were idle for 5 s or served 100 requests; a request
+        that meets such an end is sent once more. Nothing is lost by it: a generation leaves no
+        trace but its answer.
+        """
+        url, data, headers = engine.address.url + path, self._encode(body), self._headers(engine)
+        try:
+            return await self._session.post(url, data=data, headers=headers, timeout=timeout)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            if engine.state is not State.READY:
+                raise
+            return await self._session.post(url, data=data, headers=headers, timeout=timeout)
 
     def _headers(self, engine: Engine) -> dict[str, str]:
         return {
@@ -98,7 +106,7 @@ class EngineClient:
 
 
 async def _batches(engine: Engine, response: aiohttp.ClientResponse) -> AsyncIterator[list[bytes]]:
-    decoder = SseDecoder()
+    decoder = SseDecoder(engine.model.name)
     content = response.content
     while data := await content.readany():
         batch = decoder.feed(data)

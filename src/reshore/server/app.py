@@ -70,7 +70,7 @@ async def create_app(
         record: gets the Outcome of each request.
     """
     clock = clock or SystemClock()
-    store = Store(config.home, read_only=config.read_models)
+    store = Store.from_config(config)
     run_dir = config.home / "run"
     run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     launcher = launcher or EngineLauncher(config, await asyncio.to_thread(detect), run_dir)
@@ -78,8 +78,8 @@ async def create_app(
     pool = Pool(launcher, config.pool, clock=clock, turns=turns)
     aliases = Aliases(config.aliases)
     library = Library(store)
-    async with _engine_session() as session, asyncio.TaskGroup() as tasks:
-        runner = tasks.create_task(pool.run())
+    async with _engine_session() as session:
+        runner = asyncio.create_task(pool.run())
         services = Services(
             config=config,
             store=store,
@@ -88,7 +88,7 @@ async def create_app(
             aliases=aliases,
             drain=Drain(),
         )
-        preload = tasks.create_task(_preload(pool, library, aliases, config.pool.preload))
+        preload = asyncio.create_task(_preload(pool, library, aliases, config.pool.preload))
         try:
             yield App(
                 public=_public(services, record), admin=_admin(services, record), services=services
@@ -96,12 +96,12 @@ async def create_app(
         finally:
             preload.cancel()
             await pool.aclose()
-            runner.cancel()
+            await asyncio.gather(preload, runner, return_exceptions=True)
 
 
 def _engine_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, use_dns_cache=False, keepalive_timeout=30),
+        connector=aiohttp.TCPConnector(limit=0, use_dns_cache=False, keepalive_timeout=4),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trust_env=False,  # a proxy variable must not carry prompts off this machine
@@ -119,8 +119,8 @@ async def _preload(pool: Pool, library: Library, aliases: Aliases, names: tuple[
         except ReshoreError as error:
             failed[name] = error
     failed |= await pool.preload(models)
-    for name, error in failed.items():
-        log.error("cannot preload %s: %s", name, error)
+    for name, reason in failed.items():
+        log.error("cannot preload %s: %s", name, reason)
 
 
 def _public(services: Services, record: Callable[[Outcome], None]) -> ASGIApp:

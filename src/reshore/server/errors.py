@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from reshore import errors
-from reshore.wire.openai.errors import encode_error, error_event
+from reshore.wire.openai.encode import encode_error, error_event
 
 # First match along the class's ancestors wins. The code here is the one used when the exception
 # has none of its own.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -14,11 +15,11 @@ from reshore.server.services import Services
 from reshore.types import ChatRequest, Chunk, CompletionRequest, EmbedRequest, ModelInfo, Reply
 from reshore.wire.openai.chat import decode_chat
 from reshore.wire.openai.completions import decode_completion
-from reshore.wire.openai.decoded import Decoded
-from reshore.wire.openai.embeddings import decode_embedding, encode_embeddings
-from reshore.wire.openai.encode_chat import ChatCollector, ChatStream
+from reshore.wire.openai.embeddings import decode_embedding
+from reshore.wire.openai.encode import encode_embeddings, encode_model, encode_models, new_id
+from reshore.wire.openai.encode_chat import ChatCollector, ChatStream, Head
 from reshore.wire.openai.encode_completion import CompletionCollector, CompletionStream
-from reshore.wire.openai.models import encode_model, encode_models
+from reshore.wire.openai.reader import Decoded
 
 IGNORED = "x-reshore-ignored"
 VIOLATION = "x-reshore-schema-violation"
@@ -84,18 +85,12 @@ class ChatCompletions(Endpoint):
             self._services.backend.chat(request) as reply,
         ):
             exchange.answered_by(reply)
+            head = _head("chatcmpl-", reply)
             if decoded.stream:
-                codec = ChatStream(
-                    model=reply.model,
-                    fingerprint=reply.system_fingerprint,
-                    include_usage=decoded.include_usage,
-                )
+                codec = ChatStream(head, include_usage=decoded.include_usage)
                 await _stream(exchange, reply, codec)
             else:
-                collector = ChatCollector(
-                    model=reply.model, fingerprint=reply.system_fingerprint, n=request.n
-                )
-                await _collect(exchange, reply, collector)
+                await _collect(exchange, reply, ChatCollector(head))
 
 
 class Completions(Endpoint):
@@ -112,20 +107,12 @@ class Completions(Endpoint):
             self._services.backend.complete(request) as reply,
         ):
             exchange.answered_by(reply)
+            head = _head("cmpl-", reply)
             if decoded.stream:
-                codec = CompletionStream(
-                    model=reply.model,
-                    fingerprint=reply.system_fingerprint,
-                    include_usage=decoded.include_usage,
-                )
+                codec = CompletionStream(head, include_usage=decoded.include_usage)
                 await _stream(exchange, reply, codec)
             else:
-                collector = CompletionCollector(
-                    model=reply.model,
-                    fingerprint=reply.system_fingerprint,
-                    n=request.n * len(request.prompts),
-                )
-                await _collect(exchange, reply, collector)
+                await _collect(exchange, reply, CompletionCollector(head))
 
 
 class EmbeddingsEndpoint(Endpoint):
@@ -173,6 +160,15 @@ class OneModel(Models):
         if info is None:
             raise UnknownModel(wanted)
         await exchange.reply(200, encode_model(msgspec.structs.replace(info, name=wanted)))
+
+
+def _head(prefix: str, reply: Reply) -> Head:
+    return Head(
+        id=new_id(prefix),
+        created=int(time.time()),
+        model=reply.model,
+        fingerprint=reply.system_fingerprint,
+    )
 
 
 async def _stream(exchange: Exchange, reply: Reply, codec: StreamCodec) -> None:
