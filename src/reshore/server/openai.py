@@ -16,8 +16,14 @@ from reshore.types import ChatRequest, Chunk, CompletionRequest, EmbedRequest, M
 from reshore.wire.openai.chat import decode_chat
 from reshore.wire.openai.completions import decode_completion
 from reshore.wire.openai.embeddings import decode_embedding
-from reshore.wire.openai.encode import encode_embeddings, encode_model, encode_models, new_id
-from reshore.wire.openai.encode_chat import ChatCollector, ChatStream, Head
+from reshore.wire.openai.encode import (
+    Head,
+    encode_embeddings,
+    encode_model,
+    encode_models,
+    new_id,
+)
+from reshore.wire.openai.encode_chat import ChatCollector, ChatStream
 from reshore.wire.openai.encode_completion import CompletionCollector, CompletionStream
 from reshore.wire.openai.reader import Decoded
 
