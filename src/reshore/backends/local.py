@@ -18,6 +18,7 @@ from reshore.backends.completion_plan import best_of_calls, completion_calls, ec
 from reshore.backends.embedding import embed_inputs
 from reshore.backends.fanout import Batches, Tally, merge, split_choices
 from reshore.backends.generation import Call, generate
+from reshore.backends.images import ImageFetcher
 from reshore.backends.library import Library
 from reshore.config import Config
 from reshore.engine.base import Engine
@@ -44,12 +45,13 @@ class LocalBackend:
         self._pool = pool
         self._client = client
         self._config = config
+        self._images = ImageFetcher(enabled=config.image_urls)
 
     @asynccontextmanager
     async def chat(self, request: ChatRequest) -> AsyncIterator[Reply]:
         """Continue a conversation. See `Backend`."""
         model = await self._library.find(request.model)
-        plan = plan_chat(request, model, self._config.limits)
+        plan = plan_chat(await self._images.inline(request), model, self._config.limits)
         async with self._pool.lease(
             model, weight=request.n, keep_alive_s=request.options.keep_alive_s
         ) as lease:
