@@ -67,8 +67,11 @@ class EchoConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     gap_ms: Annotated[float, Meta(ge=0, description="pause between tokens")] = 0.0
     load_ms: Annotated[float, Meta(ge=0, description="pause before the engine is ready")] = 0.0
     fault: Annotated[
-        Literal["", "exit", "hang", "garbage", "start"],
-        Meta(description="what goes wrong: exit, hang or garbage mid-stream, or a failed start"),
+        Literal["", "exit", "hang", "garbage", "cut", "error", "start"],
+        Meta(
+            description="what goes wrong: exit, hang, garbage, a cut connection or an error event "
+            "mid-stream, or a failed start"
+        ),
     ] = ""
     fault_after: Annotated[Count, Meta(description="tokens sent before the fault")] = 3
 
