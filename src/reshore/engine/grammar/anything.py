@@ -128,4 +128,7 @@ class Json:
         if body == EMPTY:
             return Lit(start + end)
         inside = seq(self.blank(), body, self.blank())
-        return seq(Lit(start), opt(inside) if may_be_empty else inside, Lit(end))
+        if may_be_empty:
+            # Under a name: the engine counts the repetitions inside an optional group as its own.
+            inside = opt(self._rules.define(inside))
+        return seq(Lit(start), inside, Lit(end))

@@ -258,7 +258,7 @@ def _render(expr: Expr, short: dict[str, str]) -> str:
         case Ref(name):
             return short[name]
         case Seq(parts):
-            return " ".join(_atom(part, short) for part in parts) or '""'
+            return " ".join(_part(part, short) for part in parts) or '""'
         case Alt(options):
             return " | ".join(_render(option, short) for option in options)
         case Rep(body, low, high):
@@ -267,7 +267,11 @@ def _render(expr: Expr, short: dict[str, str]) -> str:
 
 def _atom(expr: Expr, short: dict[str, str]) -> str:
     text = _render(expr, short)
-    return f"({text})" if isinstance(expr, Alt | Seq) else text
+    return f"({text})" if isinstance(expr, Alt | Seq | Rep) else text
+
+
+def _part(expr: Expr, short: dict[str, str]) -> str:
+    return _render(expr, short) if isinstance(expr, Rep) else _atom(expr, short)
 
 
 def _times(low: int, high: int | None) -> str:
