@@ -20,7 +20,9 @@
     ├── EngineError                 a llama.cpp child failed (model, log_tail)
     │   ├── StartFailed  ├── OutOfMemory  ├── Crashed  └── Stalled
     ├── StoreError                  the model store or a source failed
-    │   ├── BadName  ├── BadModelFile  ├── DigestMismatch  ├── DiskFull  ├── SourceError
+    │   ├── BadName  ├── BadModelFile  ├── DigestMismatch  ├── DiskFull
+    │   ├── SourceError             a registry, package index or file could not give the model
+    │   │   └── LicenceNotAccepted  its terms ask for consent; carries them
     │   └── ModelInUse
     └── AlreadyRunning              another process holds this RESHORE_HOME
 
@@ -249,6 +251,24 @@ class DiskFull(StoreError):
 
 class SourceError(StoreError):
     """A registry, package index or file could not give the model."""
+
+
+class LicenceNotAccepted(SourceError):
+    """The model's terms ask for consent before it is fetched.
+
+    Args:
+        model: the model.
+        licence: the name of the terms.
+        text: the terms, or where they are, to be shown before asking.
+    """
+
+    def __init__(self, model: str, *, licence: str, text: str) -> None:
+        super().__init__(
+            f"{model} may only be used under the {licence}. Read them and accept them:\n{text}"
+        )
+        self.model = model
+        self.licence = licence
+        self.text = text
 
 
 class ModelInUse(StoreError):

@@ -50,7 +50,12 @@ class Partial:
         with disk_errors(self.path.parent):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = _open_locked(self.path)
-            self._read_back()
+            try:
+                self._read_back()
+            except BaseException:
+                os.close(self._file)
+                self._file = -1
+                raise
         return self
 
     def __exit__(

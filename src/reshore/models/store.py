@@ -277,6 +277,11 @@ class Store:
         assert found is not None  # written just now, under the lock
         return found
 
+    def drop(self, manifest: Manifest) -> None:
+        """Remove the blobs of a manifest that was not installed, as far as no other has them."""
+        with disk_errors(self.root), locked(self._lock):
+            self._drop_unused(manifest)
+
     def copy(self, source: Name | str, target: Name | str) -> Installed:
         """Give a model a second name; blobs from a read-only store are copied into ours.
 

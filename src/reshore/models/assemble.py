@@ -1,0 +1,67 @@
+"""From stored blobs to an installed model: the manifests that reshore writes itself."""
+
+from __future__ import annotations
+
+from reshore.models.facts import GgufFacts
+from reshore.models.gguf import read_facts
+from reshore.models.layout import Installed
+from reshore.models.manifest import (
+    CONFIG_TYPE,
+    LICENSE_TYPE,
+    MANIFEST_TYPE,
+    SOURCE_KEY,
+    Layer,
+    Manifest,
+    encode_config,
+    encode_manifest,
+)
+from reshore.models.names import Name
+from reshore.models.store import Store
+
+
+def assemble(
+    store: Store, name: Name, model: Layer, *more: Layer, source: str, licence: str | None = None
+) -> Installed:
+    """Install a model from blobs that are in the store.
+
+    Args:
+        model: the GGUF file.
+        more: further layers, a projector say.
+        source: what `show` tells about where it came from.
+        licence: its terms, kept with it.
+
+    Raises:
+        BadModelFile: the GGUF file's header is not sound.
+        DiskFull: no space is left.
+    """
+    facts = read_facts(store.blob(model.digest))
+    layers = [model, *more]
+    if licence is not None:
+        layers.append(store.add_blob([licence.encode()], LICENSE_TYPE))
+    manifest = Manifest(
+        schema_version=2,
+        media_type=MANIFEST_TYPE,
+        config=store.add_blob([_config(facts)], CONFIG_TYPE),
+        layers=tuple(layers),
+        annotations={SOURCE_KEY: source},
+    )
+    return store.save(name, encode_manifest(manifest))
+
+
+def parameter_size(count: int) -> str:
+    """A parameter count as Ollama writes it: `134.52M`, `8B`, `8.0B`."""
+    for unit, size, digits in (("B", 10**9, 1), ("M", 10**6, 2), ("K", 10**3, 0)):
+        if count >= size:
+            return f"{count / size:.{0 if count % size == 0 else digits}f}{unit}"
+    return str(count)
+
+
+def _config(facts: GgufFacts) -> bytes:
+    return encode_config(
+        {
+            "model_family": facts.architecture,
+            "model_families": [facts.architecture],
+            "model_type": parameter_size(facts.parameter_count),
+            "file_type": facts.quantization,
+        }
+    )
