@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from msgspec import Struct
 
@@ -92,8 +93,8 @@ class Child(asyncio.SubprocessProtocol):
         return self._transport.get_pid() if self._transport else None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.SubprocessTransport)
-        self._transport = transport
+        # uvloop's transports keep asyncio's contracts without being its subclasses.
+        self._transport = cast(asyncio.SubprocessTransport, transport)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == 2:
@@ -157,7 +158,6 @@ async def spawn(command: Command, log: LogTail, on_exit: Callable[[Child], None]
     transport, child = await loop.subprocess_exec(
         lambda: Child(log, on_exit), *command.argv, env=command.env, start_new_session=True
     )
-    stdin = transport.get_pipe_transport(0)
-    assert isinstance(stdin, asyncio.WriteTransport)
+    stdin = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
     stdin.write(command.stdin)
     return child
