@@ -6,8 +6,11 @@ on nesting that costs no recursion, and messages that say what is wrong with the
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from array import array
+from contextlib import suppress
 from itertools import accumulate
 from typing import Any
 
@@ -19,6 +22,7 @@ from reshore.errors import RequestError
 _NOT_QUOTES_OR_BRACKETS = bytes(set(range(256)) - set(b'"[]{}'))
 _CURLY = bytes.maketrans(b"[]", b"{}")
 _STEPS = bytes.maketrans(b"{}", b"\x01\xff")  # +1 and -1 as signed bytes
+_MAX_DIGITS = 4300  # of an integer: Python's limit, which msgspec keeps
 _BYTE_OFFSET = re.compile(r"\(byte (\d+)\)")
 
 
@@ -53,11 +57,11 @@ def parse_json(text: bytes, depth: int, *, what: str, param: str | None = None) 
         raise RequestError(f"{what} is nested deeper than {depth} levels; flatten it.", param=param)
     try:
         return msgspec.json.decode(text)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
+    except msgspec.ValidationError as error:  # the only kind without a schema: a number too large
+        field = param or _key_of_huge_number(text)
+        where = f" (in '{field}')" if field else ""
         raise RequestError(
-            f"{what} is not valid JSON for this server: {message[:1].lower()}{message[1:]}.",
-            param=param or path.strip(".`") or None,
+            f"{what} holds a number out of range{where}.", param=field, code="invalid_value"
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(f"{what} is not valid JSON: {_why(text, error)}.", param=param) from None
@@ -105,6 +109,24 @@ def kind_of(value: object) -> str:
             return "an array"
         case _:
             return "an object"
+
+
+def _key_of_huge_number(text: bytes) -> str | None:
+    """The key beside the number that msgspec refused without saying where."""
+    huge = object()
+    keys: list[str] = []
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        keys.extend(key for key, value in pairs if value is huge)
+
+    with suppress(ValueError, RecursionError):
+        json.loads(
+            text,
+            object_pairs_hook=note,
+            parse_float=lambda digits: huge if math.isinf(float(digits)) else None,
+            parse_int=lambda digits: huge if len(digits) > _MAX_DIGITS else None,
+        )
+    return keys[0] if keys else None
 
 
 def _why(text: bytes, error: Exception) -> str:

@@ -122,7 +122,7 @@ _CHAT = {
     "prompt_cache_options": _refused(
         "the prefix cache finds shared prefixes by itself; remove it", {}, {"mode": "implicit"}
     ),
-    "modalities": _refused("local models answer in text; send [`text`] or nothing", ["text"]),
+    "modalities": _refused('local models answer in text; send `["text"]` or nothing', ["text"]),
     "audio": _refused("local models answer in text; remove it"),
     "verbosity": _refused(
         "no local model takes it; say in the prompt how long the answer should be", "medium"

@@ -99,7 +99,7 @@ def one_of(value: Any, param: str, options: Collection[str]) -> str:
     if found not in options:
         known = ", ".join(f"'{option}'" for option in options)
         raise RequestError(
-            f"Invalid value: '{clip(found)}'. Supported values are: {known}.",
+            f"Invalid value for '{param}': '{clip(found)}'. Supported values are: {known}.",
             param=param,
             code="invalid_value",
         )

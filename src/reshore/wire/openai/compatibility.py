@@ -1,0 +1,91 @@
+"""Prints `docs/compatibility.md` from the table of fields.
+
+    python -m reshore.wire.openai.compatibility > docs/compatibility.md
+
+A test fails when the page and the table differ.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from reshore.wire.openai.fields import TABLE, Field, Rule
+
+_REQUESTS = {
+    "CreateChatCompletionRequest": "POST /v1/chat/completions",
+    "CreateCompletionRequest": "POST /v1/completions",
+    "CreateEmbeddingRequest": "POST /v1/embeddings",
+}
+
+_INTRODUCTION = """\
+# Compatibility with OpenAI's API
+
+Printed from `src/reshore/wire/openai/fields.py` by `python -m reshore.wire.openai.compatibility`.
+
+Nothing is dropped silently. Every request field of OpenAI's specification has one class:
+
+- **honoured**: it changes the engine's request or the reply, as OpenAI documents it;
+- **harmless**: it changes no answer. It is accepted, and named in the response header
+  `x-reshore-ignored`;
+- **refused**: it would change the answer and a local model cannot honour it. The answer is a 400
+  with the field in `param`. `null`, and the neutral values given, are accepted.
+
+A field that OpenAI does not know is a 400 that names it, as at OpenAI; with `lenient = true` it is
+accepted and named in `x-reshore-ignored`. Fields marked *ours* are not OpenAI's: some are
+extensions, some are what OpenAI's own SDKs and older clients send besides.
+
+## Replies
+
+- `finish_reason` is `stop`, `length` or `tool_calls`; one `usage` counts all choices, with
+  `prompt_tokens_details.cached_tokens`. `completion_tokens_details.reasoning_tokens` is left out
+  when the model reasoned, because the engine does not count those tokens apart.
+- A chat message has `refusal: null`, and `content: null` beside tool calls. What a model thinks
+  aloud is in `reasoning_content` and, for clients that look there, in `reasoning`.
+- A stream gives the role in an event of its own, one tool call per event (id, type and name once),
+  `finish_reason` with an empty delta, and with `stream_options.include_usage` a last event with
+  `usage` and without choices; the other events have `usage: null`. It ends with `[DONE]`. When a
+  generation breaks off, an event with `error` takes the place of `[DONE]`.
+- Log-probabilities carry the tokens' UTF-8 `bytes`. Completions have the legacy shape; offsets
+  count characters of `text`, from its begin.
+- Errors are `{"error": {"message", "type", "param", "code"}}`.
+
+## Endpoints
+
+| endpoint | |
+|---|---|
+| `POST /v1/chat/completions` | the conversation goes through the model's chat template |
+| `POST /v1/completions` | the prompt goes to the model as it is, without a chat template |
+| `POST /v1/embeddings` | any number of inputs; order is kept; too long an input is a 400 |
+| `GET /v1/models` | installed models, and aliases that lead to one |
+| `GET /v1/models/{id}` | ids may hold slashes, plain or as `%2F` |
+"""
+
+
+def render() -> str:
+    """The whole page, Markdown."""
+    requests = [_section(f"## {title}", schema) for schema, title in _REQUESTS.items()]
+    nested = [
+        _section(f"### `{group.where}`", schema)
+        for schema, group in TABLE.items()
+        if schema not in _REQUESTS
+    ]
+    return "\n".join([_INTRODUCTION, *requests, "## Objects inside requests\n", *nested])
+
+
+def _section(heading: str, schema: str) -> str:
+    rows = "".join(_row(name, field) for name, field in TABLE[schema].fields.items())
+    return f"{heading}\n\n`{schema}`\n\n| field | class | |\n|---|---|---|\n{rows}"
+
+
+def _row(name: str, field: Field) -> str:
+    rule = f"{field.rule}, ours" if field.ours else str(field.rule)
+    note = field.note
+    if field.rule is Rule.REFUSED and field.neutral:
+        neutral = ", ".join(f"`{json.dumps(value)}`" for value in field.neutral)
+        note = f"{note} (neutral: {neutral})"
+    return f"| `{name}` | {rule} | {note} |\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())
