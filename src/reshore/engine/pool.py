@@ -276,7 +276,7 @@ class Pool:
         while waiter := line.next_for(slots - resident.slots_used, slots):
             resident.cancel_timer()
             if resident.leases == 0 and self._turns is not None and resident.on_cpu:
-                self._turns.enter(resident.engine, threads=resident.plan.threads)
+                self._turns.enter(resident, threads=resident.plan.threads)
             resident.leases += 1
             resident.slots_used += resident.slots_for(waiter.weight)
             if waiter.keep_alive_s is not None:
@@ -291,7 +291,7 @@ class Pool:
             self._grant(resident)
         if resident.leases == 0:
             if self._turns is not None:
-                self._turns.leave(resident.engine)
+                self._turns.leave(resident)
             self._residency.rest(resident)
 
     def _refuse_all(self) -> None:

@@ -295,7 +295,7 @@ class Residency:
     async def _stop(self, resident: Resident) -> None:
         """End the process, a load in progress included, and give its room back."""
         if self._turns is not None:
-            self._turns.leave(resident.engine)
+            self._turns.leave(resident)
         for task in (resident.load, resident.watch):
             if task is not None and task is not asyncio.current_task() and not task.done():
                 task.cancel()

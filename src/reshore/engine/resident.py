@@ -59,6 +59,15 @@ class Resident:
         self.gone = asyncio.Event()
 
     @property
+    def pid(self) -> int | None:
+        """The process that may be stopped and continued; None when the engine is not ready.
+
+        An engine may remember the number of a process that has ended, which by then can belong to
+        anybody.
+        """
+        return self.engine.pid if self.engine.state is State.READY else None
+
+    @property
     def serving(self) -> bool:
         return self.phase is Phase.SERVING
 

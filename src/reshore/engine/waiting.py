@@ -9,9 +9,9 @@ lasts on a quiet machine and to sleep afterwards.
 
 from __future__ import annotations
 
-# Rounds of libgomp's spin loop, a few microseconds here. Chosen by `python -m bench.turns`; the
-# figures stand in docs/performance.md, "Waiting and turns".
-GOMP_SPIN_ROUNDS = 1000
+# Rounds of libgomp's spin loop before a thread sleeps, some ten microseconds. Chosen with
+# `python -m bench.turns`; the figures stand in docs/performance.md, "Waiting and turns".
+GOMP_SPIN_ROUNDS = 300
 
 
 def openmp_environment(platform: str) -> dict[str, str]:
@@ -22,11 +22,10 @@ def openmp_environment(platform: str) -> dict[str, str]:
 
     Returns:
         What to set unless the operator has set it already. Linux: the wheel links libgomp, which
-        spins for the given count and then sleeps. Windows: the wheel links vcomp140, which has no
-        spin count, only `OMP_WAIT_POLICY`. macOS: the wheel has no OpenMP, nothing to set.
+        spins so many rounds and then sleeps. Windows: the wheel links vcomp140, which has no such
+        number and yields its core while it spins. macOS: the wheel has no OpenMP. Neither of the
+        two could be measured, so both are left as they are.
     """
     if platform.startswith("linux"):
         return {"GOMP_SPINCOUNT": str(GOMP_SPIN_ROUNDS)}
-    if platform == "win32":
-        return {"OMP_WAIT_POLICY": "passive"}
     return {}
