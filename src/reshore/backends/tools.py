@@ -64,7 +64,14 @@ def grammar(
     if not offered:
         return None
     rules = Rules(limit_bytes=limits.grammar_bytes, param="tools")
-    one = rules.define(alt(*[_body(rules, tools.index(tool), tool, limits) for tool in offered]))
+    bodies = {
+        _param(index): rules.define(_body(rules, _param(index), tool, limits))
+        for index, tool in enumerate(tools)
+        if tool in offered
+    }
+    # A function that can never be called would otherwise just never be.
+    rules.require(bodies)
+    one = rules.define(alt(*bodies.values()))
     calls: Expr = one
     if parallel and choice.mode != "named":
         more = rules.define(seq(Lit("\n" + OPEN), one))
@@ -88,11 +95,14 @@ def _offered(tools: Sequence[Tool], choice: ToolChoice) -> tuple[Tool, ...]:
     return named
 
 
-def _body(rules: Rules, index: int, tool: Tool, limits: LimitsConfig) -> Expr:
+def _param(index: int) -> str:
+    return f"tools[{index}].function.parameters"
+
+
+def _body(rules: Rules, param: str, tool: Tool, limits: LimitsConfig) -> Expr:
     """What follows the opening tag of a call of `tool`."""
     arguments: Expr = Lit("{}")
     if tool.parameters:
-        param = f"tools[{index}].function.parameters"
         arguments, unenforced = add_schema(
             rules, tool.parameters, limits=limits, param=param, only_objects=True
         )

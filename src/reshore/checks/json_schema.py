@@ -58,12 +58,7 @@ def describe(validator: Validator, value: Any) -> tuple[str, ...]:
 
 def validator_for(schema: dict[str, Any] | bool) -> Validator:
     """A validator that fetches nothing, knows `nullable`, and matches patterns in linear time."""
-    checker = FormatChecker(formats=("uuid", "ipv4", "ipv6", "email"))
-    checker.checks("date", ValueError)(_is_date)
-    checker.checks("time", ValueError)(_is_time)
-    checker.checks("date-time", ValueError)(_is_date_time)
-    kind = extend(Draft202012Validator, {"type": _type, "pattern": _pattern})
-    validator: Validator = kind(schema, format_checker=checker, registry=Registry())
+    validator: Validator = _KIND(schema, format_checker=_FORMATS, registry=Registry())
     return validator
 
 
@@ -108,3 +103,16 @@ def _is_date_time(value: object) -> bool:
     if isinstance(value, str):
         return value[10:11] in "Tt " and _is_date(value[:10]) and _is_time(value[11:])
     return True
+
+
+def _format_checker() -> FormatChecker:
+    checker = FormatChecker(formats=("uuid", "ipv4", "ipv6", "email"))
+    checker.checks("date", ValueError)(_is_date)
+    checker.checks("time", ValueError)(_is_time)
+    checker.checks("date-time", ValueError)(_is_date_time)
+    return checker
+
+
+# Constant, and too dear to build for every answer.
+_KIND = extend(Draft202012Validator, {"type": _type, "pattern": _pattern})
+_FORMATS = _format_checker()

@@ -134,6 +134,17 @@ class Rules:
             return body
         return Rep(body if isinstance(body, Ref | Chars) else self.define(body), low, high)
 
+    def require(self, wanted: dict[str, Ref]) -> None:
+        """Make sure that each rule matches some finite text.
+
+        Raises:
+            RequestError: with the field, the key in `wanted`, of the first that does not.
+        """
+        alive = _productive(self._rules)
+        for param, ref in wanted.items():
+            if ref.name not in alive:
+                raise _unsatisfiable(param)
+
     def text(self, root: Expr) -> str:
         """The grammar whose `root` is given, without dead rules.
 
@@ -143,16 +154,19 @@ class Rules:
         rules = {**self._rules, "root": root}
         alive = _productive(rules)
         if "root" not in alive:
-            raise RequestError(
-                f"No JSON value can satisfy {self.param}: its requirements contradict each other "
-                "or never end.",
-                param=self.param,
-            )
+            raise _unsatisfiable(self.param)
         pruned = {name: _prune(rules[name], alive) for name in alive}
         short = {name: _shorten(Ref(name), pruned) for name in pruned}
         return "".join(
             f"{name} ::= {_render(pruned[name], short)}\n" for name in _reachable(pruned, short)
         )
+
+
+def _unsatisfiable(param: str) -> RequestError:
+    return RequestError(
+        f"No JSON value can satisfy {param}: its requirements contradict each other or never end.",
+        param=param,
+    )
 
 
 def _children(expr: Expr) -> tuple[Expr, ...]:
