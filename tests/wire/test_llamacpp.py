@@ -204,6 +204,12 @@ def test_text_completions_are_read_too() -> None:
     assert decode_event(payload) == Chunk(index=2, content="a", finish_reason="stop")
 
 
+def test_the_last_event_of_a_text_completion_finishes_and_counts() -> None:
+    choices = [{"text": "", "index": 0, "finish_reason": "length"}]
+    chunk = decode_event(event(choices=choices, usage={"prompt_tokens": 3, "completion_tokens": 2}))
+    assert chunk == Chunk(finish_reason="length", usage=Usage(prompt_tokens=3, completion_tokens=2))
+
+
 def test_an_error_event_is_raised_with_what_it_says() -> None:
     with pytest.raises(FaultEvent, match="boom"):
         decode_event(b'{"error":{"code":500,"message":"boom","type":"server_error"}}')

@@ -88,7 +88,7 @@ def _decode(engine: Engine, call: Call, batch: list[bytes], tally: Tally) -> lis
             tally.take(chunk, call.prompt)
             if chunk.index == NO_CHOICE:
                 continue
-            chunk = msgspec.structs.replace(chunk, usage=None)
+            chunk = msgspec.structs.replace(chunk, usage=None, timings=None)
         if call.first_choice:
             chunk = msgspec.structs.replace(chunk, index=chunk.index + call.first_choice)
         chunks.append(chunk)

@@ -7,6 +7,8 @@ byte; whatever it does, the caller sees one of `EngineError`, `RequestError` or 
 from __future__ import annotations
 
 import asyncio
+import io
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
@@ -31,6 +33,13 @@ _DONE = b"[DONE]"
 # How long a dying engine may take to be seen dead after its connection broke. The kernel closes
 # the sockets of a killed process before its parent is told.
 _DEATH_GRACE_S = 1.0
+
+
+# How an embedding engine, whose batch is its context, refuses an input that is longer.
+_TOO_LARGE = re.compile(r"input \((\d+) tokens\) is too large to process")
+
+# aiohttp warns when a larger body is given as bytes: it would be copied as a whole.
+_LARGE_BODY_BYTES = 2**20
 
 
 class EngineClient:
@@ -90,13 +99,23 @@ class EngineClient:
         that meets such an end is sent once more. Nothing is lost by it: a generation leaves no
         trace but its answer.
         """
-        url, data, headers = engine.address.url + path, self._encode(body), self._headers(engine)
+        data = self._encode(body)
         try:
-            return await self._session.post(url, data=data, headers=headers, timeout=timeout)
+            return await self._post(engine, path, data, timeout)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
             if engine.state is not State.READY:
                 raise
-            return await self._session.post(url, data=data, headers=headers, timeout=timeout)
+            return await self._post(engine, path, data, timeout)
+
+    async def _post(
+        self, engine: Engine, path: str, data: bytes, timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        return await self._session.post(
+            engine.address.url + path,
+            data=io.BytesIO(data) if len(data) > _LARGE_BODY_BYTES else data,
+            headers=self._headers(engine),
+            timeout=timeout,
+        )
 
     def _headers(self, engine: Engine) -> dict[str, str]:
         return {
@@ -125,6 +144,10 @@ def _refuse(engine: Engine, status: int, fault: EngineFault) -> NoReturn:
         raise ContextTooLong(
             prompt_tokens=fault.n_prompt_tokens,
             context_length=fault.n_ctx or engine.context_length,
+        )
+    if too_large := _TOO_LARGE.search(fault.message):
+        raise ContextTooLong(
+            prompt_tokens=int(too_large[1]), context_length=engine.context_length, param="input"
         )
     if status == 501:
         raise Unsupported(f"{engine.model.name} cannot do this: {fault.message}")

@@ -306,7 +306,7 @@ def decode_event(payload: bytes) -> Chunk | None:
     choice = event.choices[0]
     delta = choice.delta
     if delta is None:
-        return _text_chunk(choice)
+        return _text_chunk(choice, event)
     if not (delta.content or delta.tool_calls or delta.reasoning_content or choice.finish_reason):
         return None
     return Chunk(
@@ -342,7 +342,8 @@ def decode_infill(payload: bytes) -> Chunk | None:
 EventDecoder = Callable[[bytes], Chunk | None]
 
 
-def _text_chunk(choice: _Choice) -> Chunk | None:
+def _text_chunk(choice: _Choice, event: _Event) -> Chunk | None:
+    """A piece of a text completion, whose last event has the finish and the counts in one."""
     if not (choice.text or choice.finish_reason or choice.logprobs):
         return None
     return Chunk(
@@ -350,24 +351,32 @@ def _text_chunk(choice: _Choice) -> Chunk | None:
         content=choice.text,
         logprobs=_tokens(choice.logprobs.content) if choice.logprobs else (),
         finish_reason=choice.finish_reason,
+        usage=_usage(event),
+        timings=_timings(event),
     )
 
 
 def _closing(event: _Event) -> Chunk | None:
     if event.usage is None:
         return None
-    details, timings = event.usage.prompt_tokens_details, event.timings
-    return Chunk(
-        index=NO_CHOICE,
-        usage=Usage(
-            prompt_tokens=event.usage.prompt_tokens,
-            completion_tokens=event.usage.completion_tokens,
-            cached_tokens=details.cached_tokens if details else 0,
-        ),
-        timings=Timings(prefill_ms=timings.prompt_ms, decode_ms=timings.predicted_ms)
-        if timings
-        else None,
+    return Chunk(index=NO_CHOICE, usage=_usage(event), timings=_timings(event))
+
+
+def _usage(event: _Event) -> Usage | None:
+    if event.usage is None:
+        return None
+    details = event.usage.prompt_tokens_details
+    return Usage(
+        prompt_tokens=event.usage.prompt_tokens,
+        completion_tokens=event.usage.completion_tokens,
+        cached_tokens=details.cached_tokens if details else 0,
     )
+
+
+def _timings(event: _Event) -> Timings | None:
+    if event.timings is None:
+        return None
+    return Timings(prefill_ms=event.timings.prompt_ms, decode_ms=event.timings.predicted_ms)
 
 
 def _deltas(calls: Sequence[_Call]) -> tuple[ToolCallDelta, ...]:

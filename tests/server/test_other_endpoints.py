@@ -1,0 +1,156 @@
+"""Completions, embeddings, models, probes and the admin API."""
+
+import base64
+import json
+import struct
+from pathlib import Path
+
+import pytest
+
+from tests.server.harness import MODEL, Server, echo_config, install, running
+
+EMBEDDER = "embedder:latest"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    install(tmp_path, MODEL, context_length=2048)
+    install(
+        tmp_path,
+        EMBEDDER,
+        architecture="bert",
+        chat_template=None,
+        context_length=64,
+        extra={"bert.pooling_type": 1, "bert.attention.causal": False},
+    )
+    return tmp_path
+
+
+async def test_completions_continue_raw_text_prompt_by_prompt(server: Server) -> None:
+    body = {"model": MODEL, "prompt": ["a b", "c d"], "max_tokens": 2, "n": 2}
+    response, reply = await server.post("/v1/completions", body)
+    assert response.status == 200, reply
+    assert reply["object"] == "text_completion"
+    assert [choice["index"] for choice in reply["choices"]] == [0, 1, 2, 3]
+    texts = [choice["text"].split() for choice in reply["choices"]]
+    assert texts == [["a", "b"]] * 2 + [["c", "d"]] * 2
+
+
+async def test_echo_puts_each_prompt_before_its_completion(server: Server) -> None:
+    body = {"model": MODEL, "prompt": ["a b", "c d"], "max_tokens": 1, "echo": True}
+    _, reply = await server.post("/v1/completions", body)
+    assert [choice["text"][:3] for choice in reply["choices"]] == ["a b", "c d"]
+
+
+async def test_best_of_returns_the_likeliest_without_logprobs(server: Server) -> None:
+    body = {"model": MODEL, "prompt": "a b", "max_tokens": 2, "best_of": 5, "n": 2}
+    response, reply = await server.post("/v1/completions", body)
+    assert response.status == 200, reply
+    assert [choice["index"] for choice in reply["choices"]] == [0, 1]
+    assert all(choice["logprobs"] is None for choice in reply["choices"])
+    assert reply["usage"]["completion_tokens"] == 10
+
+
+async def test_suffix_needs_infill_tokens(server: Server) -> None:
+    body = {"model": MODEL, "prompt": "a", "suffix": "b"}
+    error = await server.refusal("/v1/completions", body)
+    assert error["param"] == "suffix"
+
+
+async def test_embeddings_keep_their_order_in_any_number(server: Server) -> None:
+    inputs = [f"text {index}" for index in range(600)]
+    body = {"model": EMBEDDER, "input": inputs}
+    _, reply = await server.post("/v1/embeddings", body)
+    assert [item["index"] for item in reply["data"]] == list(range(600))
+    _, single = await server.post("/v1/embeddings", body | {"input": "text 599"})
+    assert reply["data"][599]["embedding"] == single["data"][0]["embedding"]
+
+
+async def test_base64_holds_the_same_little_endian_floats(server: Server) -> None:
+    body = {"model": EMBEDDER, "input": "hello"}
+    _, floats = await server.post("/v1/embeddings", body)
+    _, packed = await server.post("/v1/embeddings", body | {"encoding_format": "base64"})
+    data = base64.b64decode(packed["data"][0]["embedding"])
+    values = struct.unpack(f"<{len(data) // 4}f", data)
+    assert values == pytest.approx(floats["data"][0]["embedding"], abs=1e-7)
+
+
+async def test_dimensions_cut_and_renormalise(server: Server) -> None:
+    body = {"model": EMBEDDER, "input": "hello", "dimensions": 4}
+    _, reply = await server.post("/v1/embeddings", body)
+    vector = reply["data"][0]["embedding"]
+    assert len(vector) == 4
+    assert sum(value * value for value in vector) == pytest.approx(1)
+    error = await server.refusal("/v1/embeddings", body | {"dimensions": 100_000})
+    assert error["param"] == "dimensions"
+
+
+async def test_an_input_over_the_context_is_refused_not_cut(server: Server) -> None:
+    body = {"model": EMBEDDER, "input": ["fine", "word " * 500]}
+    error = await server.refusal("/v1/embeddings", body)
+    assert error["code"] == "context_length_exceeded"
+
+
+async def test_models_do_only_what_they_can(server: Server) -> None:
+    chat = {"model": EMBEDDER, "messages": [{"role": "user", "content": "hi"}]}
+    assert (
+        "does not support chat" in (await server.refusal("/v1/chat/completions", chat))["message"]
+    )
+    embed = {"model": MODEL, "input": "hi"}
+    assert "embedding" in (await server.refusal("/v1/embeddings", embed))["message"]
+
+
+async def test_models_are_listed_and_found_with_slashes_and_aliases(home: Path) -> None:
+    install(home, "example.com/team/model:v1")
+    config = echo_config(home, aliases={"gpt-4o-mini": MODEL, "gone": "nobody:1", "ft:*": MODEL})
+    async with running(config) as server:
+        async with server.session.get(server.url + "/v1/models") as response:
+            listed = await response.json()
+        assert listed["object"] == "list"
+        names = [item["id"] for item in listed["data"]]
+        assert {MODEL, EMBEDDER, "example.com/team/model:v1", "gpt-4o-mini"} == set(names)
+        for name in (MODEL, "tiny", "example.com%2Fteam%2Fmodel:v1", "gpt-4o-mini", "ft:x"):
+            async with server.session.get(f"{server.url}/v1/models/{name}") as response:
+                assert response.status == 200, name
+        async with server.session.get(server.url + "/v1/models/nobody") as response:
+            assert response.status == 404
+            assert (await response.json())["error"]["code"] == "model_not_found"
+
+
+async def test_an_alias_answers_and_says_who_did(home: Path) -> None:
+    async with running(echo_config(home, aliases={"ft:gpt-4o-mini:*": MODEL})) as server:
+        body = {
+            "model": "ft:gpt-4o-mini:acme::7",
+            "messages": [{"role": "user", "content": "hi"}],
+            "max_tokens": 1,
+        }
+        _, reply = await server.post("/v1/chat/completions", body)
+        assert reply["model"] == MODEL
+        assert server.outcomes[-1].asked_model == "ft:gpt-4o-mini:acme::7"
+        assert server.outcomes[-1].model == MODEL
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_the_banner_is_the_one_ollamas_clients_look_for(server: Server, method: str) -> None:
+    async with server.session.request(method, server.url + "/") as response:
+        assert response.status == 200
+        assert await response.text() == ("Ollama is running" if method == "GET" else "")
+
+
+async def test_the_admin_api_tells_and_stops_what_is_loaded(home: Path) -> None:
+    async with running(echo_config(home), admin=True) as server:
+        await server.chat("hi", max_tokens=1)
+        async with server.session.get(server.url + "/admin/loaded") as response:
+            (loaded,) = json.loads(await response.text())
+        assert loaded["name"] == MODEL
+        _, reply = await server.post("/admin/stop", {"model": MODEL})
+        assert reply == {"stopped": True}
+        async with server.session.get(server.url + "/admin/loaded") as response:
+            assert json.loads(await response.text()) == []
+
+
+async def test_preloaded_models_are_there_from_the_start(home: Path) -> None:
+    config = echo_config(home, **{"pool.preload": [MODEL, "nobody:1"]})
+    async with running(config, admin=True) as server:
+        await server.chat("hi", max_tokens=1)
+        assert [loaded.name for loaded in server.app.services.pool.loaded()] == [MODEL]
