@@ -50,7 +50,7 @@ def write_bert_gguf(folder: Path, target: Path) -> None:
         tokens = _read(folder / VOCABULARY).decode("utf-8").splitlines()
         with open(folder / WEIGHTS, "rb") as weights:
             _write(target, config, tokens, _pooling(folder), dict(_tensors(weights)))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, struct.error) as error:
         target.unlink(missing_ok=True)
         raise BadModelFile(f"{folder.name} cannot be converted: {error!r}") from error
 

@@ -1,0 +1,621 @@
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from reshore.errors import BadModelFile, DigestMismatch, SourceError
+from reshore.models.manifest import CONFIG_TYPE, MODEL_TYPE
+from reshore.models.progress import Progress
+from reshore.models.pull import pull
+from reshore.models.sources.registry import Patience, Unreached
+from reshore.models.store import Store
+from tests.models.sources.scripted_registry import (
+    Reply,
+    ScriptedRegistry,
+    cut_after,
+    listening,
+    sha256,
+)
+from tests.models.tiny import write_tiny_gguf
+
+PATIENCE = Patience(connect_s=2.0, stall_s=0.3)
+
+
+class PromptClock:
+    """Sleeps as long as one turn of the event loop, and remembers how long it was asked to."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return sum(self.slept)
+
+    def wall(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "home" / "models")
+
+
+@pytest.fixture
+def clock() -> PromptClock:
+    return PromptClock()
+
+
+@pytest.fixture
+async def registry(tmp_path: Path) -> AsyncIterator[ScriptedRegistry]:
+    model = write_tiny_gguf(tmp_path / "tiny.gguf").read_bytes()
+    async with ScriptedRegistry(model).serve() as running:
+        yield running
+
+
+class Puller:
+    """`pull` with everything that tests set the same."""
+
+    def __init__(self, store: Store, clock: PromptClock) -> None:
+        self.store, self.clock = store, clock
+        self.events: list[Progress] = []
+        self.sees_blob = asyncio.Event()
+
+    def note(self, event: Progress) -> None:
+        self.events.append(event)
+        if event.total is not None and event.total > 1000:
+            self.sees_blob.set()
+
+    async def __call__(self, registry: ScriptedRegistry) -> None:
+        await pull(
+            self.store,
+            registry.name,
+            insecure=True,
+            on_progress=self.note,
+            clock=self.clock,
+            patience=PATIENCE,
+        )
+
+
+@pytest.fixture
+def fetch(store: Store, clock: PromptClock) -> Puller:
+    return Puller(store, clock)
+
+
+def left(store: Store) -> set[str]:
+    """Names of all files but the locks and the cache."""
+    own = {".lock", ".verified.lock", "verified.json"}
+    return {path.name for path in store.root.rglob("*") if path.is_file()} - own
+
+
+async def test_a_pull_installs_the_registrys_own_manifest(
+    store: Store, registry: ScriptedRegistry, fetch: Puller
+) -> None:
+    await fetch(registry)
+    name = registry.url.removeprefix("http://") + "/ns/model:tag"
+    found = store.resolve(name)
+    assert found.name == name
+    assert "sha256:" + found.digest == sha256(registry.manifest)
+    assert found.model_path.read_bytes() == registry.model
+    assert store.get(name).source.startswith("registry:127.0.0.1")
+
+
+async def test_the_events_are_ollamas(registry: ScriptedRegistry, fetch: Puller) -> None:
+    await fetch(registry)
+    statuses = [event.status for event in fetch.events]
+    assert statuses[0] == "pulling manifest"
+    assert statuses[-2:] == ["writing manifest", "success"]
+    assert "verifying sha256 digest" in statuses
+    last = [event for event in fetch.events if event.digest == registry.digest][-2]
+    assert last.status == f"pulling {registry.digest[7:19]}"
+    assert (last.completed, last.total) == (len(registry.model), len(registry.model))
+
+
+async def test_what_is_here_is_not_fetched_again(registry: ScriptedRegistry, fetch: Puller) -> None:
+    await fetch(registry)
+    registry.seen.clear()
+    await fetch(registry)
+    assert [path for path, _ in registry.seen] == ["/v2/ns/model/manifests/tag"]
+
+
+async def test_a_damaged_blob_is_fetched_again(
+    store: Store, registry: ScriptedRegistry, fetch: Puller
+) -> None:
+    await fetch(registry)
+    store.blob(registry.digest).write_bytes(b"rubbish")
+    await fetch(registry)
+    assert store.blob(registry.digest).read_bytes() == registry.model
+
+
+@pytest.mark.parametrize("count", [0, 1, 100, 3000, -1])
+async def test_a_transfer_that_is_cut_goes_on_from_there(
+    store: Store, registry: ScriptedRegistry, fetch: Puller, count: int
+) -> None:
+    count %= len(registry.model)
+    cuts = iter([count])
+
+    async def fault(request: web.Request) -> Reply | None:
+        if request.path.endswith(registry.digest) and (cut := next(cuts, None)) is not None:
+            return await cut_after(request, registry.model, cut)
+        return None
+
+    registry.fault = fault
+    await fetch(registry)
+    assert registry.ranges == ["", f"bytes={count}-" if count else ""]
+    assert store.blob(registry.digest).read_bytes() == registry.model
+
+
+async def test_a_registry_that_always_cuts_is_given_up_after_the_retries(
+    store: Store, registry: ScriptedRegistry, fetch: Puller, clock: PromptClock
+) -> None:
+    async def fault(request: web.Request) -> Reply | None:
+        if request.path.endswith(registry.digest):
+            return await cut_after(request, registry.model, 10)
+        return None
+
+    registry.fault = fault
+    with pytest.raises(SourceError, match=r"gave 70 of .* Pull again to go on"):
+        await fetch(registry)
+    assert clock.slept == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0]
+    assert store.list() == ()
+    registry.fault = None
+    await fetch(registry)
+    assert registry.ranges[-1] == "bytes=70-"
+
+
+async def test_a_stalled_transfer_is_opened_again(
+    store: Store, registry: ScriptedRegistry, fetch: Puller
+) -> None:
+    released = asyncio.Event()
+
+    async def fault(request: web.Request) -> Reply | None:
+        if not request.path.endswith(registry.digest) or len(registry.ranges) > 1:
+            return None
+        reply = web.StreamResponse()
+        reply.content_length = len(registry.model)
+        await reply.prepare(request)
+        await reply.write(registry.model[:500])
+        await released.wait()
+        return reply
+
+    registry.fault = fault
+    await fetch(registry)
+    released.set()
+    assert registry.ranges == ["", "bytes=500-"]
+    assert store.blob(registry.digest).read_bytes() == registry.model
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 429])
+async def test_errors_that_pass_are_tried_again(
+    registry: ScriptedRegistry, fetch: Puller, clock: PromptClock, status: int
+) -> None:
+    async def fault(request: web.Request) -> Reply | None:
+        if request.path.endswith(registry.digest) and len(registry.ranges) == 1:
+            return web.Response(status=status, text="later")
+        return None
+
+    registry.fault = fault
+    await fetch(registry)
+    assert clock.slept == [0.5]
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 410])
+async def test_errors_that_stay_are_not_tried_again(
+    store: Store, registry: ScriptedRegistry, fetch: Puller, clock: PromptClock, status: int
+) -> None:
+    async def fault(request: web.Request) -> Reply | None:
+        return web.Response(status=status, text="no\r\nway")
+
+    registry.fault = fault
+    with pytest.raises(SourceError) as caught:
+        await fetch(registry)
+    assert "\r" not in str(caught.value)
+    assert len(registry.seen) == 1
+    assert clock.slept == []
+    assert left(store) == set()
+
+
+async def test_an_ignored_range_starts_from_the_first_byte(
+    store: Store, registry: ScriptedRegistry, fetch: Puller
+) -> None:
+    with store.partial(registry.digest) as partial:
+        partial.write(registry.model[:1000])
+
+    async def fault(request: web.Request) -> Reply | None:
+        if request.path.endswith(registry.digest):
+            return web.Response(body=registry.model)
+        return None
+
+    registry.fault = fault
+    await fetch(registry)
+    assert registry.ranges == ["bytes=1000-"]
+    assert store.blob(registry.digest).read_bytes() == registry.model
+
+
+async def test_416_starts_from_the_first_byte(
+    store: Store, registry: ScriptedRegistry, fetch: Puller
+) -> None:
+    with store.partial(registry.digest) as partial:
+        partial.write(registry.model[:1000])
+
+    async def fault(request: web.Request) -> Reply | None:
+        return web.Response(status=416) if request.headers.get("Range") else None
+
+    registry.fault = fault
+    await fetch(registry)
+    assert registry.ranges == ["bytes=1000-", ""]
+
+
+@pytest.mark.parametrize(
+    "span", ["bytes 7-{last}/{size}", "bytes */{size}", "", "bytes 99999999999999999999-1/2"]
+)
+async def test_another_piece_than_was_asked_for_is_not_taken(
+    store: Store, registry: ScriptedRegistry, fetch: Puller, span: str
+) -> None:
+    with store.partial(registry.digest) as partial:
+        partial.write(registry.model[:1000])
+    size = len(registry.model)
+
+    async def fault(request: web.Request) -> Reply | None:
+        if request.path.endswith(registry.digest) and len(registry.ranges) == 1:
+            value = span.format(size=size, last=size - 1)
+            return web.Response(
+                status=206, body=registry.model[7:], headers={"Content-Range": value}
+            )
+        return None
+
+    registry.fault = fault
+    await fetch(registry)
+    assert store.blob(registry.digest).read_bytes() == registry.model
+
+
+async def test_what_was_left_damaged_is_fetched_anew(
+    store: Store, registry: ScriptedRegistry, fetch: Puller
+) -> None:
+    """A power failure may leave a partial whose end is zeros, or one that is too long."""
+    for rubbish in (bytes(1000), bytes(len(registry.model)), bytes(len(registry.model) + 5)):
+        with store.partial(registry.digest) as partial:
+            partial.write(rubbish)
+        await fetch(registry)
+        assert store.blob(registry.digest).read_bytes() == registry.model
+        store.remove(str(store.list()[0].name))
+
+
+async def test_wrong_bytes_are_never_installed(
+    store: Store, registry: ScriptedRegistry, fetch: Puller
+) -> None:
+    wrong = b"x" + registry.model[1:]
+    registry.blobs[registry.digest] = wrong
+    with pytest.raises(DigestMismatch) as caught:
+        await fetch(registry)
+    assert (caught.value.want, caught.value.got) == (registry.digest, sha256(wrong))
+    assert store.list() == ()
+    assert not any(registry.digest[7:] in name for name in left(store))
+
+
+@pytest.mark.parametrize("change", [b"", b"x"])
+async def test_a_body_of_another_size_is_refused(
+    store: Store, registry: ScriptedRegistry, fetch: Puller, change: bytes
+) -> None:
+    registry.blobs[registry.digest] = (registry.model + change)[: None if change else -1]
+    with pytest.raises(SourceError, match="but its manifest says"):
+        await fetch(registry)
+    assert store.list() == ()
+
+
+async def test_a_body_without_end_is_refused(
+    store: Store, registry: ScriptedRegistry, fetch: Puller
+) -> None:
+    async def fault(request: web.Request) -> Reply | None:
+        if not request.path.endswith(registry.digest):
+            return None
+        reply = web.StreamResponse()
+        await reply.prepare(request)
+        while request.transport is not None and not request.transport.is_closing():
+            await reply.write(bytes(65536))
+        return reply
+
+    registry.fault = fault
+    with pytest.raises(SourceError, match="sends more than"):
+        await fetch(registry)
+    assert not any(registry.digest[7:] in name for name in left(store))
+
+
+async def test_a_compressed_body_is_refused(
+    store: Store, registry: ScriptedRegistry, fetch: Puller
+) -> None:
+    async def fault(request: web.Request) -> Reply | None:
+        body = gzip.compress(bytes(10_000_000))
+        return web.Response(body=body, headers={"Content-Encoding": "gzip"})
+
+    registry.fault = fault
+    with pytest.raises(SourceError, match="encoding 'gzip'"):
+        await fetch(registry)
+
+
+HOSTILE_MANIFESTS = {
+    "no JSON": b"<html>",
+    "too long": b"{" + b" " * (1 << 20) + b"}",
+    "deep": b"[" * 200_000,
+    "empty": b"",
+    "list": b"[]",
+    "old": b'{"schemaVersion":1}',
+    "path": json.dumps(
+        {
+            "schemaVersion": 2,
+            "config": {"mediaType": "", "digest": "sha256:" + "0" * 64, "size": 1},
+            "layers": [{"mediaType": MODEL_TYPE, "digest": "sha256:../../../evil", "size": 1}],
+        }
+    ).encode(),
+    "short digest": json.dumps(
+        {
+            "schemaVersion": 2,
+            "config": {"mediaType": "", "digest": "sha256:" + "0" * 63, "size": 1},
+            "layers": [],
+        }
+    ).encode(),
+    "negative size": json.dumps(
+        {
+            "schemaVersion": 2,
+            "config": {"mediaType": "", "digest": "sha256:" + "0" * 64, "size": -1},
+            "layers": [],
+        }
+    ).encode(),
+    "no model": json.dumps(
+        {
+            "schemaVersion": 2,
+            "config": {"mediaType": "", "digest": "sha256:" + "0" * 64, "size": 1},
+            "layers": [],
+        }
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE_MANIFESTS)
+async def test_a_hostile_manifest_is_refused_before_anything_is_fetched(
+    store: Store, registry: ScriptedRegistry, fetch: Puller, case: str
+) -> None:
+    registry.manifest = HOSTILE_MANIFESTS[case]
+    with pytest.raises((BadModelFile, SourceError)):
+        await fetch(registry)
+    assert len(registry.seen) == 1
+    assert left(store) == set()
+
+
+async def test_a_model_with_a_hostile_header_is_removed_again(
+    store: Store, registry: ScriptedRegistry, fetch: Puller
+) -> None:
+    body = b"GGUF\3\0\0\0" + b"\xff" * 16
+    config = b"{}"
+    registry.blobs |= {sha256(body): body, sha256(config): config}
+    registry.manifest = registry.manifest_of((CONFIG_TYPE, config), (MODEL_TYPE, body))
+    with pytest.raises(BadModelFile, match="cannot be used as a model"):
+        await fetch(registry)
+    assert left(store) == set()
+
+
+class TestRedirects:
+    async def test_blobs_may_come_from_another_host(
+        self, store: Store, registry: ScriptedRegistry, fetch: Puller
+    ) -> None:
+        headers: list[str | None] = []
+
+        async def blobs(request: web.Request) -> Reply:
+            headers.append(request.headers.get("Authorization"))
+            return web.Response(body=registry.model)
+
+        async with listening(blobs) as elsewhere:
+
+            async def fault(request: web.Request) -> Reply | None:
+                if request.path.endswith(registry.digest):
+                    raise web.HTTPTemporaryRedirect(f"{elsewhere}/direct?signature=1")
+                return None
+
+            registry.fault = fault
+            await fetch(registry)
+        assert store.blob(registry.digest).read_bytes() == registry.model
+        assert headers == [None]
+
+    async def test_only_one_is_followed(self, registry: ScriptedRegistry, fetch: Puller) -> None:
+        async def fault(request: web.Request) -> Reply | None:
+            raise web.HTTPFound(request.path + "x")
+
+        registry.fault = fault
+        with pytest.raises(SourceError, match="more than once"):
+            await fetch(registry)
+        assert len(registry.seen) == 2
+
+    @pytest.mark.parametrize(
+        "location", ["file:///etc/passwd", "ftp://h/x", "", "http://u:p@127.0.0.1/", "http://[::"]
+    )
+    async def test_odd_ones_are_refused(
+        self, registry: ScriptedRegistry, fetch: Puller, location: str
+    ) -> None:
+        async def fault(request: web.Request) -> Reply | None:
+            return web.Response(status=302, headers={"Location": location})
+
+        registry.fault = fault
+        with pytest.raises(SourceError, match="redirects to"):
+            await fetch(registry)
+
+
+class TestTokens:
+    async def test_an_anonymous_token_is_fetched_once_and_sent(
+        self, store: Store, registry: ScriptedRegistry, fetch: Puller
+    ) -> None:
+        async def fault(request: web.Request) -> Reply | None:
+            if request.path == "/token":
+                assert request.query_string == "service=here&scope=a&scope=b"
+                return web.json_response({"token": "t0k3n"})
+            if request.headers.get("Authorization") == "Bearer t0k3n":
+                return None
+            challenge = f'Bearer realm="{registry.url}/token",service="here",scope="a b"'
+            return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+
+        registry.fault = fault
+        await fetch(registry)
+        assert [path for path, _ in registry.seen].count("/token") == 1
+        assert store.list()
+
+    async def test_another_host_is_asked_for_nothing(
+        self, registry: ScriptedRegistry, fetch: Puller
+    ) -> None:
+        asked: list[str] = []
+
+        async def thief(request: web.Request) -> Reply:
+            asked.append(request.path)
+            return web.json_response({"token": "x"})
+
+        async with listening(thief) as elsewhere:
+
+            async def fault(request: web.Request) -> Reply | None:
+                challenge = f'Bearer realm="{elsewhere}/token"'
+                return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+
+            registry.fault = fault
+            with pytest.raises(SourceError, match="only taken from itself"):
+                await fetch(registry)
+        assert asked == []
+
+    @pytest.mark.parametrize(
+        "token", ["a\r\nX: y", "", "\u2028", {"nested": 1}, None, "x" * 100_000]
+    )
+    async def test_a_malformed_token_is_refused(
+        self, registry: ScriptedRegistry, fetch: Puller, token: object
+    ) -> None:
+        async def fault(request: web.Request) -> Reply | None:
+            if request.path == "/token":
+                return web.json_response({"token": token})
+            challenge = f'Bearer realm="{registry.url}/token"'
+            return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+
+        registry.fault = fault
+        with pytest.raises(SourceError):
+            await fetch(registry)
+
+    @pytest.mark.parametrize(
+        "challenge", ["", "Basic realm=x", "Bearer", 'Bearer realm="http://["']
+    )
+    async def test_a_login_is_refused(
+        self, registry: ScriptedRegistry, fetch: Puller, challenge: str
+    ) -> None:
+        async def fault(request: web.Request) -> Reply | None:
+            return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+
+        registry.fault = fault
+        with pytest.raises(SourceError):
+            await fetch(registry)
+
+    async def test_a_token_that_is_not_accepted_ends_the_pull(
+        self, registry: ScriptedRegistry, fetch: Puller
+    ) -> None:
+        async def fault(request: web.Request) -> Reply | None:
+            if request.path == "/token":
+                return web.json_response({"access_token": "x"})
+            challenge = f'Bearer realm="{registry.url}/token"'
+            return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+
+        registry.fault = fault
+        with pytest.raises(SourceError, match="private models cannot be pulled"):
+            await fetch(registry)
+
+
+class TestTogether:
+    async def test_two_pulls_of_one_model_share_one_download(
+        self, store: Store, registry: ScriptedRegistry, clock: PromptClock
+    ) -> None:
+        begun, second_waits = asyncio.Event(), asyncio.Event()
+
+        async def fault(request: web.Request) -> Reply | None:
+            if not request.path.endswith(registry.digest):
+                return None
+            reply = web.StreamResponse()
+            reply.content_length = len(registry.model)
+            await reply.prepare(request)
+            await reply.write(registry.model[:1000])
+            begun.set()
+            await second_waits.wait()
+            await reply.write(registry.model[1000:])
+            return reply
+
+        registry.fault = fault
+        one, two = Puller(store, clock), Puller(Store(store.root), clock)
+        first = asyncio.create_task(one(registry))
+        await begun.wait()
+        second = asyncio.create_task(two(registry))
+        await two.sees_blob.wait()
+        second_waits.set()
+        await asyncio.gather(first, second)
+        assert len(registry.ranges) == 1
+        assert two.events[-1].status == "success"
+
+    async def test_when_the_first_gives_up_the_second_goes_on_from_there(
+        self, store: Store, registry: ScriptedRegistry, clock: PromptClock
+    ) -> None:
+        two = Puller(Store(store.root), clock)
+        with store.partial(registry.digest) as partial:
+            partial.write(registry.model[:1000])
+            second = asyncio.create_task(two(registry))
+            await two.sees_blob.wait()
+        await second
+        assert registry.ranges == ["bytes=1000-"]
+
+    async def test_cancelling_keeps_what_has_arrived(
+        self, store: Store, registry: ScriptedRegistry, fetch: Puller
+    ) -> None:
+        sent = asyncio.Event()
+
+        async def fault(request: web.Request) -> Reply | None:
+            if not request.path.endswith(registry.digest):
+                return None
+            if len(registry.ranges) == 1:
+                return await cut_after(request, registry.model, 800)
+            sent.set()
+            await asyncio.Event().wait()
+            return None
+
+        registry.fault = fault
+        task = asyncio.create_task(fetch(registry))
+        await sent.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert store.list() == ()
+        registry.fault = None
+        await fetch(registry)
+        assert registry.ranges[-1] == "bytes=800-"
+
+
+class TestReaching:
+    async def test_http_must_be_allowed(self, store: Store) -> None:
+        with pytest.raises(SourceError, match="insecure protocol http"):
+            await pull(store, "http://127.0.0.1:1/ns/model")
+
+    async def test_a_host_that_is_not_there_is_named(self, store: Store) -> None:
+        with pytest.raises(
+            SourceError, match=r"127\.0\.0\.1:1 cannot be reached.*create"
+        ) as caught:
+            await pull(store, "http://127.0.0.1:1/ns/model", insecure=True)
+        assert isinstance(caught.value.__cause__, Unreached)
+
+    async def test_ollamas_registry_out_of_reach_leads_to_the_catalog(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A proxy that is not there keeps this test on the machine."""
+        monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+        with pytest.raises(SourceError, match=r"registry\.ollama\.ai cannot be reached.*smollm2"):
+            await pull(store, "llama3")
+
+    async def test_a_name_that_no_package_has_is_refused_with_those_there_are(
+        self, store: Store
+    ) -> None:
+        with pytest.raises(SourceError, match=r"smollm2:135m, all-minilm:latest"):
+            await pull(store, "llama3", source="index")
