@@ -561,6 +561,19 @@ def content(part: dict[str, Any]) -> dict[str, Any]:
             {"tools": [FUNCTION], "tool_choice": {"type": "custom", "custom": {"name": "c"}}},
             "tool_choice.type",
         ),
+        (
+            {
+                "tools": [FUNCTION],
+                "tool_choice": {
+                    "type": "allowed_tools",
+                    "allowed_tools": {
+                        "mode": "auto",
+                        "tools": [{"type": "custom", "custom": {"name": "c"}}],
+                    },
+                },
+            },
+            "tool_choice.allowed_tools.tools[0].type",
+        ),
     ],
 )
 def test_what_only_openai_could_honour_is_remembered(fields: dict[str, Any], param: str) -> None:

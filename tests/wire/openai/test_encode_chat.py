@@ -129,13 +129,16 @@ def test_usage_comes_last_without_choices_and_only_when_asked() -> None:
     assert not any("usage" in event for event in events(STREAM, stream(TEXT)))
 
 
+def test_usage_may_come_with_the_finish() -> None:
+    both = Chunk(content="a", finish_reason="stop", usage=USAGE.usage)
+    assert events(STREAM, stream([both], include_usage=True))[-1]["usage"]["total_tokens"] == 13
+    assert collect([both])["usage"]["total_tokens"] == 13
+
+
 def test_usage_that_never_came_is_not_made_up() -> None:
-    assert all("usage" not in event or not event["usage"] for event in map(dict, _no_usage()))
+    found = events(STREAM, stream(TEXT[:-1], include_usage=True))
+    assert all(event["usage"] is None for event in found)
     assert "usage" not in collect(TEXT[:-1])
-
-
-def _no_usage() -> list[dict[str, Any]]:
-    return events(STREAM, stream(TEXT[:-1], include_usage=True))
 
 
 def test_one_tool_call_per_event_with_its_id_and_name_once() -> None:
