@@ -12,6 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from reshore.config import Config
+from reshore.engine.base import Launcher
 from reshore.server.app import App, create_app
 from reshore.server.drain import Drain
 from reshore.server.listen import bind, bind_admin, check_exposure, home_lock
@@ -22,11 +23,14 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _CUT_GRACE_S = 2.0
 
 
-async def serve(config: Config, *, on_ready: Callable[[], None]) -> None:
+async def serve(
+    config: Config, *, on_ready: Callable[[], None], launcher: Launcher | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT, then drain. A second signal ends it at once.
 
     Args:
         on_ready: called when requests are accepted.
+        launcher: makes engines; None detects this machine's hardware.
 
     Raises:
         ConfigError: the address, certificate or home cannot be used.
@@ -36,7 +40,7 @@ async def serve(config: Config, *, on_ready: Callable[[], None]) -> None:
     with home_lock(config.home):
         listener = bind(config)
         with contextlib.closing(listener), contextlib.closing(bind_admin(config.home)) as local:
-            async with create_app(config) as app:
+            async with create_app(config, launcher=launcher) as app:
                 await _serve(config, app, listener, local, on_ready)
 
 

@@ -1,0 +1,127 @@
+"""What the gateway itself costs: figures over the scripted engine, whose own speed is no matter."""
+
+from __future__ import annotations
+
+import aiohttp
+from msgspec import Struct
+
+from bench.load import ask, both_ways, client, many, scripted, whole
+from bench.servers import CHAT_MODEL, Homes, Server, bare, engine, pass_through, served
+
+_SETTINGS = {"RESHORE_ENGINE_KIND": "echo", "RESHORE_ENGINE_PARALLEL": "32"}
+_STREAMS = 16
+_GAP_MS = 4
+_CLIENTS = 8
+_BURST_TOKENS = 4000
+
+Samples = dict[str, list[float]]
+
+
+class Effort(Struct, frozen=True, kw_only=True):
+    """How often things are measured."""
+
+    ttft_pairs: int = 300
+    rounds: int = 7
+    requests: int = 1000
+    stream_s: float = 2.0
+    bursts: int = 10
+    starts: int = 9
+
+
+QUICK = Effort(ttft_pairs=60, rounds=3, requests=400, stream_s=1.0, bursts=4, starts=3)
+
+
+async def measure(homes: Homes, effort: Effort) -> Samples:
+    """Samples of every figure that needs no model."""
+    samples: Samples = {}
+    async with (
+        engine(homes, CHAT_MODEL, _SETTINGS) as own_engine,
+        served(homes, _SETTINGS) as gateway,
+        pass_through(bare(own_engine)) as plain,
+        client() as session,
+    ):
+        await whole(session, gateway, scripted({"tokens": 1}))  # loads the model
+        samples["serve.added_ttft_ms"] = await _added_ttft(
+            session, gateway, bare(own_engine), effort.ttft_pairs
+        )
+        samples["serve.cpu_ms_per_request"] = await _cpu_per_request(session, gateway, effort)
+        samples |= await _chunk_cpu(session, gateway, plain, effort)
+        samples["serve.burst_us_per_chunk"] = await _burst(session, gateway, effort)
+        samples["serve.rss_mb"] = [gateway.rss_mb()]
+    samples["serve.ready_s"] = [await _start(homes) for _ in range(effort.starts)]
+    return samples
+
+
+async def _added_ttft(
+    session: aiohttp.ClientSession, gateway: Server, direct: Server, pairs: int
+) -> list[float]:
+    """Milliseconds until the first content, through the stack minus without it."""
+    body = scripted({"text": "one two three", "gap_ms": 1})
+    for server in (gateway, direct) * 20:
+        await ask(session, server, body)
+    added = []
+    for _, backwards in both_ways(pairs):
+        first_s = {}
+        for server in (direct, gateway) if backwards else (gateway, direct):
+            first_s[server.url] = (await ask(session, server, body)).first_s
+        added.append((first_s[gateway.url] - first_s[direct.url]) * 1000)
+    return added
+
+
+async def _cpu_per_request(
+    session: aiohttp.ClientSession, gateway: Server, effort: Effort
+) -> list[float]:
+    """CPU milliseconds of the gateway per non-streamed request."""
+    body = scripted({"tokens": 16, "burst": True}, stream=False)
+    await many(session, gateway, body, count=200, clients=_CLIENTS)
+    costs = []
+    for _ in range(effort.rounds):
+        before = gateway.cpu_s()
+        await many(session, gateway, body, count=effort.requests, clients=_CLIENTS)
+        costs.append((gateway.cpu_s() - before) * 1000 / effort.requests)
+    return costs
+
+
+async def _chunk_cpu(
+    session: aiohttp.ClientSession, gateway: Server, plain: Server, effort: Effort
+) -> Samples:
+    """CPU per chunk of gateway and pass-through, by turns, and the ratio within each pair."""
+    tokens = int(effort.stream_s * 1000 / _GAP_MS)
+    ours, theirs = [], []
+    for server in (gateway, plain):
+        await _streams_us(session, server, tokens // 4)
+    for _, backwards in both_ways(effort.rounds):
+        costs = {}
+        for server in (plain, gateway) if backwards else (gateway, plain):
+            costs[server.url] = await _streams_us(session, server, tokens)
+        ours.append(costs[gateway.url])
+        theirs.append(costs[plain.url])
+    return {
+        "serve.chunk_cpu_ratio": [a / b for a, b in zip(ours, theirs, strict=True)],
+        "serve.chunk_us": ours,
+        "serve.pass_through_chunk_us": theirs,
+    }
+
+
+async def _streams_us(session: aiohttp.ClientSession, server: Server, tokens: int) -> float:
+    body = scripted({"text": "word", "tokens": tokens, "gap_ms": _GAP_MS})
+    before = server.cpu_s()
+    received = await many(session, server, body, count=_STREAMS, clients=_STREAMS)
+    return (server.cpu_s() - before) * 1e6 / received
+
+
+async def _burst(session: aiohttp.ClientSession, gateway: Server, effort: Effort) -> list[float]:
+    """CPU microseconds per chunk of one stream whose chunks come as fast as they can be read."""
+    body = scripted({"text": "word", "forever": True, "burst": True})
+    body["max_tokens"] = _BURST_TOKENS
+    costs = []
+    for _ in range(effort.rounds):
+        before = gateway.cpu_s()
+        received = await many(session, gateway, body, count=effort.bursts, clients=1)
+        costs.append((gateway.cpu_s() - before) * 1e6 / received)
+    return costs
+
+
+async def _start(homes: Homes) -> float:
+    async with served(homes, _SETTINGS) as server:
+        return server.ready_s
