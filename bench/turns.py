@@ -30,18 +30,19 @@ from typing import NamedTuple
 import aiohttp
 import psutil
 
-from bench.engines import BenchEngine, engine
+from bench.engines import engine, file_model, tokens
 from reshore import config
 from reshore.clock import SystemClock
+from reshore.engine.base import Engine
 from reshore.engine.turns import Turns
 from reshore.engine.waiting import GOMP_SPIN_ROUNDS
-from reshore.models.gguf import read_facts
+from reshore.models.facts import Servable
 from reshore.models.store import Store
 
 DEFAULT_SPINS = 300_000  # libgomp's own when neither variable is set
 PASSIVE_SPINS = 0
 SWEEP = (100, 300, 1000, 3000, 10_000)
-FIRST_TOKEN_S = 20.0
+FIRST_TOKEN_S = 8.0
 TURN_S = 0.15
 
 # A process that wants one whole core, for no longer than a case can take.
@@ -95,7 +96,7 @@ class Meter:
         self._window_s = window_s
 
     async def quiet(
-        self, engines: Sequence[BenchEngine], *, turns: bool = False, foreign: bool = False
+        self, engines: Sequence[Engine], *, turns: bool = False, foreign: bool = False
     ) -> Sample:
         """The quietest of a few attempts, the first that is quiet enough."""
         samples = []
@@ -105,7 +106,7 @@ class Meter:
                 break
         return min(samples, key=lambda sample: sample.others)
 
-    async def sample(self, engines: Sequence[BenchEngine], *, turns: bool, foreign: bool) -> Sample:
+    async def sample(self, engines: Sequence[Engine], *, turns: bool, foreign: bool) -> Sample:
         """All engines together, from when each has given its first token."""
         arbiter = Turns(TURN_S if turns else 0, SystemClock())
         counts = [0] * len(engines)
@@ -121,27 +122,26 @@ class Meter:
                     task.cancel()
         return sample
 
-    async def _count(self, one: BenchEngine, counts: list[int], index: int) -> None:
-        async for _ in one.tokens(self._session):
+    async def _count(self, one: Engine, counts: list[int], index: int) -> None:
+        async for _ in tokens(one, self._session):
             counts[index] += 1
 
     async def _window(self, counts: list[int], pids: Sequence[int]) -> Sample:
         given_up = time.monotonic() + FIRST_TOKEN_S
         while not all(counts) and time.monotonic() < given_up:  # noqa: ASYNC110 (polled by design)
             await asyncio.sleep(0.005)
-        tokens, since = sum(counts), time.monotonic()
+        before, since = sum(counts), time.monotonic()
         busy, own = busy_seconds(), own_seconds(pids)
         await asyncio.sleep(self._window_s)
         lasted = time.monotonic() - since
         others = (busy_seconds() - busy) - (own_seconds(pids) - own)
-        return Sample((sum(counts) - tokens) / lasted, max(0.0, others / lasted))
+        return Sample((sum(counts) - before) / lasted, max(0.0, others / lasted))
 
 
 async def measure(
-    path: Path, *, pairs: int, window_s: float, spins: Sequence[int]
+    model: Servable, *, pairs: int, window_s: float, spins: Sequence[int]
 ) -> tuple[Rates, Rates]:
     """Tokens per second of every case, one figure a pair, and what other programs took."""
-    facts = read_facts(path)
     rates: Rates = {}
     others: Rates = {}
     async with AsyncExitStack() as stack:
@@ -151,7 +151,7 @@ async def measure(
         meter = Meter(session, window_s)
         engines = {
             count: [
-                await stack.enter_async_context(engine(path, facts, {"GOMP_SPINCOUNT": str(count)}))
+                await stack.enter_async_context(engine(model, {"GOMP_SPINCOUNT": str(count)}))
                 for _ in range(2)
             ]
             for count in spins
@@ -166,7 +166,7 @@ async def measure(
     return rates, others
 
 
-async def _cases(meter: Meter, both: Sequence[BenchEngine]) -> dict[str, Sample]:
+async def _cases(meter: Meter, both: Sequence[Engine]) -> dict[str, Sample]:
     return {
         "alone": await meter.quiet(both[:1]),
         "two": await meter.quiet(both),
@@ -226,11 +226,12 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2:135m", help="an installed model")
     parser.add_argument("--file", type=Path, help="a GGUF file instead of an installed model")
     args = parser.parse_args()
-    path = args.file or Store.from_config(config.load()).resolve(args.model).model_path
+    installed = None if args.file else Store.from_config(config.load()).resolve(args.model)
+    model = installed or file_model(args.file)
     swept = (*args.spins, *(SWEEP if args.sweep else ()))
     counts = {DEFAULT_SPINS, PASSIVE_SPINS, GOMP_SPIN_ROUNDS, *swept}
     spins = sorted(counts, reverse=True)
-    rates, others = asyncio.run(measure(path, pairs=args.pairs, window_s=args.window, spins=spins))
+    rates, others = asyncio.run(measure(model, pairs=args.pairs, window_s=args.window, spins=spins))
     args.json.write_text(json.dumps(report(rates, others, spins), indent=2))
     print(table(rates, spins))
 
