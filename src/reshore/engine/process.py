@@ -215,6 +215,7 @@ class ProcessEngine:
             return command.url
         ready = _parse_ready(await asyncio.shield(child.ready))
         if ready.url is None:
+            child.kill()
             await child.wait()
             raise self._error(StartFailed, f"did not start. {ready.error}")
         return ready.url
@@ -297,7 +298,8 @@ def describe_exit(code: int) -> str:
 
 
 def _parse_ready(line: bytes) -> Ready:
-    try:
-        return msgspec.json.decode(line, type=Ready)
-    except msgspec.DecodeError:
-        return Ready(error=f"Its first line is not a ready line: {line[:200]!r}")
+    with contextlib.suppress(msgspec.DecodeError):
+        ready = msgspec.json.decode(line, type=Ready)
+        if ready.url or ready.error:
+            return ready
+    return Ready(error=f"Its first line is not a ready line: {line[:200]!r}")
