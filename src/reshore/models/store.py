@@ -128,8 +128,8 @@ class Store:
 
     def nearest(self, name: Name | str) -> tuple[str, ...]:
         """Installed names that somebody who wrote `name` may have meant, likeliest first."""
-        asked = str(name).lower()
-        names = {str(found).lower(): str(found) for s in self._shelves for found in s.names()}
+        asked = _untagged(str(name))
+        names = {_untagged(str(found)): str(found) for s in self._shelves for found in s.names()}
         same_model = [key for key in names if key.split(":")[0] == asked.split(":")[0]]
         close = difflib.get_close_matches(asked, names, n=_NEAREST, cutoff=0.6)
         return tuple(names[key] for key in dict.fromkeys(same_model + close))[:_NEAREST]
@@ -442,6 +442,11 @@ class Store:
             yield path
         finally:
             path.unlink(missing_ok=True)
+
+
+def _untagged(name: str) -> str:
+    """For comparing names: a tag that nearly all of them have would make them all alike."""
+    return name.lower().removesuffix(":latest")
 
 
 def _parsed(name: Name | str) -> Name:

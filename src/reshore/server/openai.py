@@ -9,7 +9,8 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from reshore.errors import UnknownModel
+from reshore.errors import BadName, UnknownModel
+from reshore.models.names import parse_name
 from reshore.server.exchange import SCOPE_KEY, Exchange
 from reshore.server.services import Services
 from reshore.types import ChatRequest, Chunk, CompletionRequest, EmbedRequest, ModelInfo, Reply
@@ -148,9 +149,9 @@ class Models(Endpoint):
         installed = list(await self._services.backend.models())
         by_name = {info.name: info for info in installed}
         aliases = [
-            msgspec.structs.replace(by_name[model], name=alias)
+            msgspec.structs.replace(by_name[listed], name=alias)
             for alias, model in self._services.aliases.names()
-            if model in by_name
+            if (listed := _display(model)) in by_name
         ]
         return installed + aliases
 
@@ -161,11 +162,18 @@ class OneModel(Models):
     async def answer(self, exchange: Exchange) -> None:
         wanted: str = exchange.scope["path_params"]["model"]
         known = {info.name: info for info in await self._all()}
-        resolved = self._services.aliases.resolve(wanted)
-        info = known.get(wanted) or known.get(resolved) or known.get(f"{resolved}:latest")
+        info = known.get(wanted) or known.get(_display(self._services.aliases.resolve(wanted)))
         if info is None:
             raise UnknownModel(wanted)
         await exchange.reply(200, encode_model(msgspec.structs.replace(info, name=wanted)))
+
+
+def _display(name: str) -> str:
+    """A model's name as lists show it: with its tag. What is no model name stays as it is."""
+    try:
+        return str(parse_name(name))
+    except BadName:
+        return name
 
 
 def _head(prefix: str, reply: Reply) -> Head:
