@@ -248,9 +248,6 @@ class ProcessEngine:
 
     async def _end(self, child: Child) -> None:
         child.terminate()
-        if hasattr(signal, "SIGCONT"):
-            # Engines take turns by being stopped; a stopped process does not see SIGTERM.
-            child.send_signal(signal.SIGCONT)
         await asyncio.wait({child.exited}, timeout=self._stop_grace_s)
         child.kill()
         await child.wait()

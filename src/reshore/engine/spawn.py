@@ -7,6 +7,9 @@ the exit is known in the same turn of the event loop in which the kernel reports
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -118,17 +121,21 @@ class Child(asyncio.SubprocessProtocol):
 
     def terminate(self) -> None:
         """Ask it to end; no-op if it has ended."""
-        if self._transport and not self.exited.done():
-            self._transport.terminate()
+        self.send_signal(signal.SIGTERM)
+        if hasattr(signal, "SIGCONT"):
+            # Engines take turns by being stopped; a stopped process does not see SIGTERM.
+            self.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End it; no-op if it has ended. Works on a stopped process too."""
-        if self._transport and not self.exited.done():
-            self._transport.kill()
+        self.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
 
     def send_signal(self, number: int) -> None:
-        if self._transport and not self.exited.done():
-            self._transport.send_signal(number)
+        # Not through the transport: on Python 3.11 that polls the process first, and an exit seen
+        # there is lost to the event loop, which then makes up the code 255.
+        if self.pid is not None and not self.exited.done():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self.pid, number)
 
     async def wait(self, grace_s: float = 1.0) -> int:
         """Wait until it has ended and its log is read, and close its pipes; its exit code.
