@@ -1,0 +1,60 @@
+"""One JSON line per request, without what people wrote."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from reshore.telemetry.logs import JsonFormatter, record_outcome
+from reshore.types import Outcome, Timings, Usage
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter())
+    logger = logging.getLogger("reshore.request")
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield stream
+    logger.removeHandler(handler)
+    logger.setLevel(before)
+
+
+def test_an_outcome_is_one_line_without_empty_fields(lines: io.StringIO) -> None:
+    record_outcome(
+        Outcome(
+            request_id="req_1",
+            method="POST",
+            path="/v1/chat/completions",
+            status=200,
+            total_ms=12.3456,
+            model="m:latest",
+            usage=Usage(prompt_tokens=3, completion_tokens=2),
+            timings=Timings(load_ms=10),
+        )
+    )
+    line = json.loads(lines.getvalue())
+    assert line["request_id"] == "req_1"
+    assert line["total_ms"] == 12.35
+    assert (line["prompt_tokens"], line["completion_tokens"], line["load_ms"]) == (3, 2, 10)
+    assert "error" not in line
+    assert "ttft_ms" not in line
+
+
+def test_silence_costs_nothing(lines: io.StringIO) -> None:
+    logging.getLogger("reshore.request").setLevel(logging.WARNING)
+    record_outcome(Outcome(request_id="r", method="GET", path="/", status=200, total_ms=1))
+    assert lines.getvalue() == ""
+
+
+def test_exceptions_and_odd_values_are_written_too() -> None:
+    record = logging.LogRecord("x", logging.ERROR, "", 0, "went %s", ("wrong",), None)
+    record.what = object
+    line = json.loads(JsonFormatter().format(record))
+    assert line["message"] == "went wrong"
+    assert "object" in line["what"]
