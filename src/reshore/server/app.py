@@ -88,15 +88,16 @@ async def create_app(
             aliases=aliases,
             drain=Drain(),
         )
-        preload = asyncio.create_task(_preload(pool, library, aliases, config.pool.preload))
+        start = asyncio.create_task(_start(services, library))
         try:
             yield App(
                 public=_public(services, record), admin=_admin(services, record), services=services
             )
         finally:
-            preload.cancel()
+            start.cancel()
             await pool.aclose()
-            await asyncio.gather(preload, runner, return_exceptions=True)
+            await asyncio.gather(start, return_exceptions=True)
+            await runner
 
 
 def _engine_session() -> aiohttp.ClientSession:
@@ -109,16 +110,27 @@ def _engine_session() -> aiohttp.ClientSession:
     )
 
 
-async def _preload(pool: Pool, library: Library, aliases: Aliases, names: tuple[str, ...]) -> None:
-    """Load what is to be there from the start; a model that cannot be is a log line, no more."""
+async def _start(services: Services, library: Library) -> None:
+    """What is done once, beside the first requests: load what is to be there, tidy the store."""
+    try:
+        await _preload(services, library)
+        freed = await asyncio.to_thread(services.store.prune)
+        if freed:
+            log.info("removed what no model uses from the store", extra={"freed_bytes": freed})
+    except ReshoreError as error:
+        log.warning("the model store was not tidied: %s", error)
+
+
+async def _preload(services: Services, library: Library) -> None:
+    """Load models; one that cannot be loaded is a log line, no more."""
     failed: dict[str, ReshoreError] = {}
     models = []
-    for name in names:
+    for name in services.config.pool.preload:
         try:
-            models.append(await library.find(aliases.resolve(name)))
+            models.append(await library.find(services.aliases.resolve(name)))
         except ReshoreError as error:
             failed[name] = error
-    failed |= await pool.preload(models)
+    failed |= await services.pool.preload(models)
     for name, reason in failed.items():
         log.error("cannot preload %s: %s", name, reason)
 
