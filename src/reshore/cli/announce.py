@@ -21,9 +21,13 @@ Change these two lines of your application, and name the model "{model}":
 
 Or ask from a shell:
 
-  curl {url}/v1/chat/completions -H 'content-type: application/json' {curl_key}\\
-    -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
+  curl {url}/v1/chat/completions \\
+    -H 'content-type: application/json' \\{curl_key}
+    -d '{{"model": "{model}", "messages":
+         [{{"role": "user", "content": "Hello!"}}]}}'
 """
+_CURL_KEY = """
+    -H "authorization: Bearer $RESHORE_API_KEY" \\"""
 
 
 def base_url(config: Config) -> str:
@@ -48,5 +52,5 @@ def snippets(config: Config, model: str) -> str:
         url=base_url(config),
         python_key='os.environ["RESHORE_API_KEY"]' if keyed else '"unused"',
         javascript_key="process.env.RESHORE_API_KEY" if keyed else '"unused"',
-        curl_key='-H "authorization: Bearer $RESHORE_API_KEY" ' if keyed else "",
+        curl_key=_CURL_KEY if keyed else "",
     )

@@ -18,7 +18,6 @@ class ExitCode(IntEnum):
     USAGE = 2
     NOT_FOUND = 3
     INTERRUPTED = 130  # 128 + SIGINT, as shells count
-    READER_GONE = 141  # 128 + SIGPIPE, likewise
 
 
 class Failure(Exception):
@@ -44,7 +43,7 @@ def failure_of(error: BaseException) -> Failure | None:
     if isinstance(error, KeyboardInterrupt):
         return Failure(ExitCode.INTERRUPTED)
     if isinstance(error, BrokenPipeError):
-        return Failure(ExitCode.READER_GONE)
+        return Failure(ExitCode.FAILURE)  # nobody reads on (`| head`); Typer ends so, too
     if isinstance(error, ReshoreError):
         return Failure(_code(error), _one_line(error))
     if isinstance(error, ImportError) and _is_engine(error):

@@ -115,7 +115,7 @@ def _invoke(arguments: Sequence[str]) -> int:
 def _end(failure: Failure) -> int:
     if failure.line is not None:
         print(f"error: {failure.line}", file=sys.stderr)
-    if failure.code is ExitCode.READER_GONE:
+    else:
         # What is still buffered has no reader: the interpreter must not complain when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return failure.code

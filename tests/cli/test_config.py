@@ -1,0 +1,41 @@
+import json
+
+
+def _settings(ended):
+    return {setting["key"]: setting for setting in json.loads(ended.out)}
+
+
+def test_each_setting_says_where_it_comes_from(cli, home, monkeypatch):
+    (home / "reshore.toml").write_text(
+        'lenient = true\nhost = "127.0.0.1:1"\n[engine]\nparallel = 3\nthreads = 2\n'
+    )
+    monkeypatch.setenv("RESHORE_HOST", "127.0.0.1:2")
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:3")
+    monkeypatch.setenv("OLLAMA_NUM_PARALLEL", "7")
+    settings = _settings(cli("config", "--json"))
+    file = str(home / "reshore.toml")
+
+    def shown(key):
+        return settings[key]["value"], settings[key]["source"]
+
+    assert shown("home") == (str(home), "RESHORE_HOME")
+    assert shown("host") == ("127.0.0.1:2", "RESHORE_HOST")
+    assert shown("engine.parallel") == (7, "OLLAMA_NUM_PARALLEL")
+    assert shown("engine.threads") == (2, file)
+    assert shown("lenient") == (True, file)
+    assert shown("pool.keep_alive") == (300, "default")
+
+
+def test_keys_are_never_shown(cli, monkeypatch):
+    monkeypatch.setenv("RESHORE_API_KEY", "sesame")
+    ended = cli("config")
+    assert "sesame" not in ended.out
+    assert _settings(cli("config", "--json"))["api_key"]["value"] == "(set)"
+
+
+def test_the_table_shows_models_and_aliases(cli, home):
+    (home / "reshore.toml").write_text('[aliases]\na = "b"\n[models.b]\nload_timeout_s = "5m"\n')
+    ended = cli("config")
+    assert ended.code == 0
+    assert '{"a":"b"}' in ended.out
+    assert '"load_timeout_s":300' in ended.out
