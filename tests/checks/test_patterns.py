@@ -61,6 +61,7 @@ def test_matching_agrees_with_re(body: str, start: bool, end: bool, text: str) -
         r"\p{L}",
         "a{9999}",
         "((a{99}){99}){99}",
+        "(a{1,40}b?){1,40}",
         "(" * 40 + "a" + ")" * 40,
         "a^b",
         "\\",
@@ -74,7 +75,8 @@ def test_what_is_outside_the_subset_is_refused(pattern: str) -> None:
 
 
 def test_catastrophic_patterns_match_in_linear_time() -> None:
-    assert not full_match(parse_pattern("^(a+)+$"), "a" * 5000 + "!")
+    assert not full_match(parse_pattern("^(a+)+$"), "a" * 50_000 + "!")
+    assert full_match(parse_pattern("^((a{1,15}b?){1,15})+$"), "a" * 20_000)
 
 
 def test_length_bounds_follow_from_the_expression() -> None:

@@ -15,6 +15,9 @@ MAX_PATTERN_BYTES = 1024
 MAX_DEPTH = 32
 # Copies that nested counted repetitions multiply to; each is a state for us and for the engine.
 MAX_COPIES = 1999
+# The same inside another counted repetition, where many copies may be active at once.
+MAX_NESTED_COPIES = 300
+_MAX_KNOWN = 1024
 MAX_CODE_POINT = 0x10FFFF
 # Code points that can stand in a JSON text: all but the surrogates.
 ALL: Ranges = ((0, 0xD7FF), (0xE000, MAX_CODE_POINT))
@@ -90,10 +93,19 @@ def length_bounds(pattern: Pattern) -> tuple[int, int | None]:
 
 def full_match(pattern: Pattern, text: str) -> bool:
     """Whether `pattern` matches all of `text`, in time linear in its length."""
+    shortest, longest = length_bounds(pattern)
+    if len(text) < shortest or (longest is not None and len(text) > longest):
+        return False
     machine = _Machine(pattern)
     states = machine.start
+    known: dict[tuple[frozenset[int], str], frozenset[int]] = {}
     for character in text:
-        states = machine.step(states, ord(character))
+        step = states, character
+        if step not in known:
+            if len(known) == _MAX_KNOWN:
+                known.clear()
+            known[step] = machine.step(states, ord(character))
+        states = known[step]
         if not states:
             return False
     return machine.final in states
@@ -303,13 +315,27 @@ def _is_count(text: str) -> bool:
 
 
 def _copies(pattern: Pattern) -> int:
+    """States that the pattern takes; refuses counts inside counts beyond their own limit."""
     match pattern:
         case Set():
             return 1
         case Cat(parts) | Or(parts):
             return sum(_copies(part) for part in parts) or 1
         case Many(body, low, high):
-            return _copies(body) * max(low, high or 0, 1)
+            copies = _copies(body) * max(low, high or 0, 1)
+            if copies > MAX_NESTED_COPIES and max(low, high or 0) > 1 and _counts_inside(body):
+                raise UnsafePattern(f"nested counts multiply to more than {MAX_NESTED_COPIES}")
+            return copies
+
+
+def _counts_inside(pattern: Pattern) -> bool:
+    match pattern:
+        case Set():
+            return False
+        case Cat(parts) | Or(parts):
+            return any(_counts_inside(part) for part in parts)
+        case Many(body, low, high):
+            return max(low, high or 0) > 1 or _counts_inside(body)
 
 
 class _Machine:

@@ -7,6 +7,7 @@ It follows llama.cpp's notation as far as our grammars use it, refuses what llam
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from random import Random
 
 Symbol = str | tuple[tuple[int, int], ...]  # a rule, or ranges of code points
@@ -153,16 +154,24 @@ class Gbnf:
                 if isinstance(symbol, str) and symbol not in self.rules:
                     raise BadGrammar(f"{symbol} is not defined")
         self.nullable: set[str] = set()
-        while True:
-            found = {
-                name
-                for name, options in self.rules.items()
-                if any(all(symbol in self.nullable for symbol in option) for option in options)
-            }
-            if found == self.nullable:
-                break
-            self.nullable = found
+        self._settle(
+            self.nullable,
+            lambda name: any(
+                all(symbol in self.nullable for symbol in option) for option in self.rules[name]
+            ),
+        )
         self._check_left_recursion()
+
+    def _settle(self, done: set[str], holds: Callable[[str], bool]) -> None:
+        """Add to `done` what holds, until nothing more does; both directions, as chains go both."""
+        order = list(self.rules)
+        before = -1
+        while len(done) > before:
+            before = len(done)
+            order.reverse()
+            for name in order:
+                if name not in done and holds(name):
+                    done.add(name)
 
     def _check_left_recursion(self) -> None:
         left: dict[str, set[str]] = {name: set() for name in self.rules}
@@ -174,8 +183,7 @@ class Gbnf:
                     if symbol not in self.nullable:
                         break
         done: set[str] = set()
-        while fresh := {name for name in left if name not in done and left[name] <= done}:
-            done |= fresh
+        self._settle(done, lambda name: left[name] <= done)
         if len(done) < len(left):
             raise BadGrammar(f"left recursion among {sorted(left.keys() - done)[:5]}")
 

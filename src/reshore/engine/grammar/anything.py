@@ -17,7 +17,7 @@ from reshore.engine.grammar.gbnf import (
     opt,
     seq,
 )
-from reshore.engine.grammar.numbers import DIGIT, any_integer, any_number
+from reshore.engine.grammar.numbers import any_integer, any_number
 
 # Values of any shape nest this deep at most: a model that only opens brackets must come to an end.
 FREE_DEPTH = 12
@@ -70,10 +70,6 @@ class Json:
     def number(self) -> Ref:
         """Any number of bounded length."""
         return self._once("number", any_number())
-
-    def digit(self) -> Expr:
-        """One decimal digit."""
-        return DIGIT
 
     def boolean(self) -> Expr:
         """True or false."""

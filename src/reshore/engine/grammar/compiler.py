@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import cache
 from typing import Any
 
 from msgspec import Struct
@@ -55,7 +56,12 @@ def compile_schema(
 
 def json_object(*, limits: LimitsConfig) -> Grammar:
     """The grammar of any JSON object."""
-    rules = Rules(limit_bytes=limits.grammar_bytes, param="response_format")
+    return _json_object(limits.grammar_bytes)
+
+
+@cache
+def _json_object(limit_bytes: int) -> Grammar:
+    rules = Rules(limit_bytes=limit_bytes, param="response_format")
     return Grammar(rules.text(Json(rules).object()))
 
 

@@ -193,7 +193,7 @@ def _productive(rules: dict[str, Expr]) -> set[str]:
         for used in set(_refs(body)):
             users[used].append(name)
     alive: set[str] = set()
-    todo = list(rules)
+    todo = list(reversed(rules))  # taken from the end: what others are made of was written first
     while todo:
         name = todo.pop()
         if name not in alive and _can_end(rules[name], alive):
