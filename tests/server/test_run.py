@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,18 +27,25 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def serving(config: Config) -> AsyncIterator[asyncio.Task[None]]:
-    """A server in this process; SIGTERM ends it, as it would in production."""
+async def serving(config: Config) -> AsyncIterator[Callable[[], None]]:
+    """A server in this process. Yields what tells it to stop, by SIGTERM as in production."""
     ready = asyncio.Event()
     task = asyncio.create_task(serve(config, on_ready=ready.set))
     waiting = asyncio.create_task(ready.wait())
     await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
-    try:
-        yield task
-    finally:
-        if not task.done():
+    told = False
+
+    def stop() -> None:
+        nonlocal told
+        if not told and not task.done():  # a second signal would mean: at once
             signal.raise_signal(signal.SIGTERM)
+        told = True
+
+    try:
+        yield stop
+    finally:
+        stop()
         await task
 
 
@@ -65,7 +72,7 @@ async def test_tls_from_certificate_files(home: Path) -> None:
 
 async def test_sigterm_lets_a_stream_end_and_leaves_no_engine(home: Path) -> None:
     port = free_port()
-    async with aiohttp.ClientSession() as session, serving(config_at(home, port)) as task:
+    async with aiohttp.ClientSession() as session, serving(config_at(home, port)) as stop:
         url = f"http://127.0.0.1:{port}"
         body = chat_body({"tokens": 30, "gap_ms": 10}, stream=True)
         async with session.post(url + CHAT, json=body) as reply:
@@ -85,11 +92,11 @@ async def test_a_stream_longer_than_the_drain_is_cut_with_an_error_event(home: P
     body = chat_body({"forever": True, "gap_ms": 5}, stream=True)
     async with (
         aiohttp.ClientSession() as session,
-        serving(config_at(home, port, drain_s=0.2)),
+        serving(config_at(home, port, drain_s=0.2)) as stop,
         session.post(f"http://127.0.0.1:{port}{CHAT}", json=body) as reply,
     ):
         await reply.content.readuntil(b"\n\n")
-        signal.raise_signal(signal.SIGTERM)
+        stop()
         rest = await reply.read()
     assert b"server_shutting_down" in rest.rsplit(b"data: ", 1)[-1]
 
