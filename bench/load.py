@@ -6,9 +6,9 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
@@ -17,6 +17,7 @@ from msgspec import Struct
 from bench.servers import CHAT_MODEL, Server
 
 Body = dict[str, Any]
+T = TypeVar("T")
 
 # Common words that are one token each, so that prompts of as many words are as long.
 _WORDS = tuple(
@@ -73,6 +74,24 @@ def scripted(directive: Body, *, stream: bool = True) -> Body:
     content = f"/echo {json.dumps(directive)}"
     body: Body = {"model": CHAT_MODEL, "messages": [{"role": "user", "content": content}]}
     return body | ({"stream": True} if stream else {})
+
+
+async def by_turns(
+    measure: Callable[[Server], Awaitable[T]], stack: Server, other: Server, pairs: int
+) -> list[tuple[T, T]]:
+    """What was measured of both, pair by pair, every other pair the other way round.
+
+    What drifts, a processor that grows hot say, then hurts neither side more.
+    """
+    measured = []
+    for pair in range(pairs):
+        if pair % 2:
+            second = await measure(other)
+            measured.append((await measure(stack), second))
+        else:
+            first = await measure(stack)
+            measured.append((first, await measure(other)))
+    return measured
 
 
 class _Delta(Struct):
@@ -218,16 +237,23 @@ async def rate(
     return result
 
 
-def both_ways(pairs: int) -> Iterator[tuple[int, bool]]:
-    """Number of each pair, and whether it runs backwards: what drifts must hurt neither side."""
-    for pair in range(pairs):
-        yield pair, bool(pair % 2)
-
-
-def _post(
+@asynccontextmanager
+async def _post(
     session: aiohttp.ClientSession, server: Server, body: Body, path: str = "/v1/chat/completions"
-) -> Any:
-    return session.post(server.url + path, json=body, headers=server.headers, raise_for_status=True)
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """Post, once more if the connection had ended: llama.cpp closes one after 100 requests."""
+
+    async def post() -> aiohttp.ClientResponse:
+        return await session.post(
+            server.url + path, json=body, headers=server.headers, raise_for_status=True
+        )
+
+    try:
+        response = await post()
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+        response = await post()
+    async with response:
+        yield response
 
 
 async def banned_tokens(session: aiohttp.ClientSession, server: Server) -> tuple[int, ...]:
@@ -248,5 +274,6 @@ async def wait_idle(session: aiohttp.ClientSession, server: Server) -> None:
 
 async def busy_slots(session: aiohttp.ClientSession, server: Server) -> int:
     """Slots of a bare engine that work now."""
+    # A GET is sent again by aiohttp itself when its connection had ended.
     async with session.get(f"{server.url}/slots", headers=server.headers) as response:
         return sum(slot["is_processing"] for slot in await response.json())

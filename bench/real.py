@@ -15,6 +15,7 @@ from bench.load import (
     Body,
     ask,
     banned_tokens,
+    by_turns,
     client,
     rate,
     wait_idle,
@@ -158,8 +159,9 @@ class Pairs:
             await whole(self._session, server, body, "/v1/embeddings")
             return _EMBED_TEXTS / (time.perf_counter() - started)
 
-        await self._by_turns(one, 1, direct)
-        return [stack / engine for stack, engine in await self._by_turns(one, pairs, direct)]
+        await by_turns(one, self._gateway, direct, 1)
+        measured = await by_turns(one, self._gateway, direct, pairs)
+        return [stack / engine for stack, engine in measured]
 
     async def _ask(self, server: Server, *, words: int, tokens: int) -> Answer:
         await wait_idle(self._session, self._direct)
@@ -173,18 +175,6 @@ class Pairs:
         return await rate(self._session, server, body, clients=clients, window_s=window_s)
 
     async def _by_turns(
-        self, one: Callable[[Server], Awaitable[T]], pairs: int, direct: Server | None = None
+        self, one: Callable[[Server], Awaitable[T]], pairs: int
     ) -> list[tuple[T, T]]:
-        """What was measured of the stack and of the bare engine, pair by pair."""
-        direct = direct or self._direct
-        measured = []
-        for pair in range(pairs):
-            # What drifts, a processor that grows hot say, must hurt neither side more.
-            if pair % 2:
-                engine = await one(direct)
-                stack = await one(self._gateway)
-            else:
-                stack = await one(self._gateway)
-                engine = await one(direct)
-            measured.append((stack, engine))
-        return measured
+        return await by_turns(one, self._gateway, self._direct, pairs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import aiohttp
 from msgspec import Struct
 
-from bench.load import ask, both_ways, client, many, scripted, whole
+from bench.load import ask, by_turns, client, many, scripted, whole
 from bench.servers import CHAT_MODEL, Homes, Server, bare, engine, pass_through, served
 
 _SETTINGS = {"RESHORE_ENGINE_KIND": "echo", "RESHORE_ENGINE_PARALLEL": "32"}
@@ -59,13 +59,11 @@ async def _added_ttft(
     body = scripted({"text": "one two three", "gap_ms": 1})
     for server in (gateway, direct) * 20:
         await ask(session, server, body)
-    added = []
-    for _, backwards in both_ways(pairs):
-        first_s = {}
-        for server in (direct, gateway) if backwards else (gateway, direct):
-            first_s[server.url] = (await ask(session, server, body)).first_s
-        added.append((first_s[gateway.url] - first_s[direct.url]) * 1000)
-    return added
+
+    async def one(server: Server) -> float:
+        return (await ask(session, server, body)).first_s * 1000
+
+    return [stack - bare for stack, bare in await by_turns(one, gateway, direct, pairs)]
 
 
 async def _cpu_per_request(
@@ -87,19 +85,16 @@ async def _chunk_cpu(
 ) -> Samples:
     """CPU per chunk of gateway and pass-through, by turns, and the ratio within each pair."""
     tokens = int(effort.stream_s * 1000 / _GAP_MS)
-    ours, theirs = [], []
-    for server in (gateway, plain):
-        await _streams_us(session, server, tokens // 4)
-    for _, backwards in both_ways(effort.rounds):
-        costs = {}
-        for server in (plain, gateway) if backwards else (gateway, plain):
-            costs[server.url] = await _streams_us(session, server, tokens)
-        ours.append(costs[gateway.url])
-        theirs.append(costs[plain.url])
+
+    async def one(server: Server) -> float:
+        return await _streams_us(session, server, tokens)
+
+    await by_turns(one, gateway, plain, 1)
+    costs = await by_turns(one, gateway, plain, effort.rounds)
     return {
-        "serve.chunk_cpu_ratio": [a / b for a, b in zip(ours, theirs, strict=True)],
-        "serve.chunk_us": ours,
-        "serve.pass_through_chunk_us": theirs,
+        "serve.chunk_cpu_ratio": [ours / theirs for ours, theirs in costs],
+        "serve.chunk_us": [ours for ours, _ in costs],
+        "serve.pass_through_chunk_us": [theirs for _, theirs in costs],
     }
 
 
