@@ -77,12 +77,11 @@ async def test_sigterm_lets_a_stream_end_and_leaves_no_engine(home: Path) -> Non
         body = chat_body({"tokens": 30, "gap_ms": 10}, stream=True)
         async with session.post(url + CHAT, json=body) as reply:
             await reply.content.readuntil(b"\n\n")
-            signal.raise_signal(signal.SIGTERM)
+            stop()
             await asyncio.sleep(0)
             async with session.get(url + "/readyz") as ready:
                 assert ready.status == 503
             assert (await reply.read()).endswith(b"data: [DONE]\n\n")
-        await task
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
