@@ -25,9 +25,14 @@ FREE_DEPTH = 12
 PLAIN = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0xD7FF), (0xE000, 0x10FFFF))
 
 
+def json_text(value: Any) -> str:
+    """How one value is written where it is given as such."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def literal(value: Any) -> Expr:
     """The JSON text of one value."""
-    return Lit(json.dumps(value, ensure_ascii=False))
+    return Lit(json_text(value))
 
 
 class Json:

@@ -134,6 +134,25 @@ class Rules:
             return body
         return Rep(body if isinstance(body, Ref | Chars) else self.define(body), low, high)
 
+    def one_of(self, texts: list[str]) -> Expr:
+        """One of several literals, as a tree of their common beginnings.
+
+        The engine tries all alternatives at once, at every token: thousands that begin alike
+        would stop it for seconds.
+        """
+        if len(texts) == 1:
+            return Lit(texts[0])
+        first, last = min(texts), max(texts)
+        shared = len(first)
+        while not last.startswith(first[:shared]):
+            shared -= 1
+        groups: defaultdict[str, list[str]] = defaultdict(list)
+        for text in dict.fromkeys(text[shared:] for text in texts):
+            groups[text[:1]].append(text)
+        branches = [self.one_of(group) if start else EMPTY for start, group in groups.items()]
+        tree = alt(*branches)
+        return seq(Lit(texts[0][:shared]), self.define(tree)) if shared else tree
+
     def require(self, wanted: dict[str, Ref]) -> None:
         """Make sure that each rule matches some finite text.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from reshore.checks.json_schema import validator_for
 from reshore.checks.schema_shape import Path
-from reshore.engine.grammar.anything import literal
+from reshore.engine.grammar.anything import json_text
 from reshore.engine.grammar.arrays import write_array
 from reshore.engine.grammar.context import Context
 from reshore.engine.grammar.gbnf import NOTHING, Expr, Lit, alt
@@ -56,7 +56,8 @@ def write_value(context: Context, nodes: Sequence[Node]) -> Expr:
         return NOTHING
     listed = next((node for node in nodes if node.schema.keys() & {"enum", "const"}), None)
     if listed is not None:
-        return alt(*[literal(value) for value in _listed(context, listed, nodes)])
+        texts = [json_text(value) for value in _listed(context, listed, nodes)]
+        return context.rules.one_of(texts) if texts else NOTHING
     for node in nodes:
         _report_general(context, node)
     kinds = frozenset.intersection(types_of({}), *[types_of(node.schema) for node in nodes])
