@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reshore.engine.hardware import Gpu, cores, detect, detect_gpus, memory
+from reshore.config import EngineConfig
+from reshore.engine.hardware import Gpu, cores, detect, detect_gpus, memory, parse_devices
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's files")
 
@@ -104,9 +105,32 @@ def test_this_machine_has_cores_and_memory() -> None:
 
 @pytest.mark.slow
 def test_gpus_are_asked_for_in_a_process_of_their_own() -> None:
-    assert all(0 <= gpu.free_bytes <= gpu.total_bytes for gpu in detect_gpus())
+    assert all(0 <= gpu.free_bytes <= gpu.total_bytes for gpu in detect_gpus(EngineConfig()))
     assert "xllamacpp" not in sys.modules
 
 
 def test_a_library_that_hangs_means_no_gpu() -> None:
-    assert detect_gpus(timeout_s=0.001) == ()
+    assert detect_gpus(EngineConfig(), timeout_s=0.001) == ()
+
+
+def test_the_scripted_engine_needs_no_gpu() -> None:
+    assert detect_gpus(EngineConfig(kind="echo"), timeout_s=0) == ()
+
+
+def test_a_llama_server_is_asked_for_its_own_devices(tmp_path: Path) -> None:
+    program = tmp_path / "llama-server"
+    program.write_text(
+        "#!/bin/sh\n[ $1 = --list-devices ] && cat <<END\n"
+        "Available devices:\n"
+        "  CUDA0: NVIDIA GeForce RTX 3090 (24268 MiB, 23900 MiB free)\n"
+        "  BLAS: OpenBLAS (0 MiB, 0 MiB free)\nEND\n"
+    )
+    program.chmod(0o700)
+    (found,) = detect_gpus(EngineConfig(kind="llama-server", path=str(program)))
+    assert found == Gpu(name="CUDA0", total_bytes=24268 << 20, free_bytes=23900 << 20)
+    assert detect_gpus(EngineConfig(kind="llama-server", path=str(tmp_path / "none"))) == ()
+
+
+def test_devices_that_are_not_understood_are_none() -> None:
+    assert parse_devices("Available devices:\n  (none)\nnonsense: (1 MiB, x MiB free)") == ()
+    assert parse_devices("  MTL0: Apple M2 (10 MiB, 9 MiB free)")[0].unified

@@ -12,12 +12,13 @@ import aiohttp
 import msgspec
 import pytest
 
-from reshore.config import EngineConfig
+from reshore.config import Config, EngineConfig, ModelConfig
 from reshore.engine.base import State
 from reshore.engine.child import Guarded
-from reshore.engine.launch import server_arguments, server_command
+from reshore.engine.hardware import Gpu
+from reshore.engine.launch import EngineLauncher, server_arguments, server_command
 from reshore.errors import OutOfMemory, StartFailed
-from tests.engine.samples import GB, encoder, facts, launcher, running, servable
+from tests.engine.samples import GB, HARDWARE, encoder, facts, launcher, running, servable
 
 SERVER = """#!{python}
 import json, sys
@@ -134,6 +135,28 @@ def test_a_projector_and_several_gpus_are_passed_on(tmp_path: Path) -> None:
     assert words[words.index("--mmproj") + 1] == str(projector)
     assert words[words.index("--tensor-split") + 1] == "3,5"
     assert plan.weights_bytes == model.facts.weight_bytes + 1500
+
+
+def test_a_program_that_may_know_of_a_gpu_decides_itself_unless_told(tmp_path: Path) -> None:
+    model = servable()
+    plan = launcher(tmp_path).plan(model, GB)
+    assert "--n-gpu-layers" not in server_arguments(model, plan)
+    words = server_arguments(model, plan, gpu_layers=0)
+    assert words[words.index("--n-gpu-layers") + 1] == "0"
+    words = server_arguments(model, msgspec.structs.replace(plan, gpu_layers=7), gpu_layers=99)
+    assert words[words.index("--n-gpu-layers") + 1] == "7"
+
+
+def test_gpus_count_for_models_that_the_usual_program_runs(tmp_path: Path) -> None:
+    gpu = Gpu(name="CUDA0", total_bytes=8 * GB, free_bytes=8 * GB)
+    config = Config(
+        home=tmp_path, models={"tiny:latest": ModelConfig(kind="llama-server", path="mine")}
+    )
+    hardware = msgspec.structs.replace(HARDWARE, gpus=(gpu,))
+    maker = EngineLauncher(config, hardware, tmp_path)
+    other = msgspec.structs.replace(servable(), name="other:latest")
+    assert maker.plan(servable(), GB).gpu_layers == 0
+    assert maker.plan(other, GB).gpu_layers == 31
 
 
 def test_a_model_that_does_not_fit_is_named(tmp_path: Path) -> None:

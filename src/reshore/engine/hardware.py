@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -17,6 +19,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from reshore.config import EngineConfig
 from reshore.engine.environment import child_environment
 
 
@@ -47,6 +50,12 @@ class Hardware(Struct, frozen=True, kw_only=True):
     gpus: tuple[Gpu, ...] = ()
 
 
+# `  CUDA0: NVIDIA GeForce RTX 3090 (24268 MiB, 23900 MiB free)`
+_DEVICE = re.compile(
+    r"^ +(?P<name>\w+): .*\((?P<total>\d+) MiB, (?P<free>\d+) MiB free\)$", re.MULTILINE
+)
+
+
 def detect(*, root: Path = Path("/"), gpus: tuple[Gpu, ...] = ()) -> Hardware:
     """Look at the machine now; reads a few small files, blocks for well under a millisecond.
 
@@ -58,22 +67,40 @@ def detect(*, root: Path = Path("/"), gpus: tuple[Gpu, ...] = ()) -> Hardware:
     return Hardware(cores=cores(root), total_bytes=total, free_bytes=free, gpus=gpus)
 
 
-def detect_gpus(*, timeout_s: float = 30.0) -> tuple[Gpu, ...]:
-    """The GPUs that the engine's library sees, asked in a child process. Blocks for ~0.1 s.
+def detect_gpus(settings: EngineConfig, *, timeout_s: float = 30.0) -> tuple[Gpu, ...]:
+    """The GPUs that the engine of these settings sees, asked in a child process; blocks for ~0.2 s.
 
-    A driver that crashes, hangs or is missing means: no GPU.
+    The wheel's library and a llama-server executable may be built for different devices. A driver
+    that crashes, hangs or is missing means: no GPU.
     """
+    if settings.kind == "echo":
+        return ()
+    argv = [sys.executable, "-P", "-m", "reshore.engine.worker", "--devices"]
+    if settings.kind == "llama-server":
+        argv = [shutil.which(settings.path) or settings.path, "--list-devices"]
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "reshore.engine.worker", "--devices"],
-            capture_output=True,
-            env=child_environment(),
-            timeout=timeout_s,
-            check=True,
+            argv, capture_output=True, env=child_environment(), timeout=timeout_s, check=True
         )
+        if settings.kind == "llama-server":
+            return parse_devices(done.stdout.decode(errors="replace"))
         return msgspec.json.decode(done.stdout, type=tuple[Gpu, ...])
     except (OSError, subprocess.SubprocessError, msgspec.DecodeError):
         return ()
+
+
+def parse_devices(text: str) -> tuple[Gpu, ...]:
+    """The GPUs in the output of `llama-server --list-devices`; what is not understood is none."""
+    return tuple(
+        Gpu(
+            name=found["name"],
+            total_bytes=int(found["total"]) << 20,
+            free_bytes=int(found["free"]) << 20,
+            unified=found["name"].startswith("MTL"),
+        )
+        for found in _DEVICE.finditer(text)
+        if int(found["total"])  # BLAS and the like are listed too, without memory
+    )
 
 
 def cores(root: Path = Path("/")) -> int:

@@ -32,7 +32,8 @@ class EngineLauncher:
 
     Args:
         config: `engine` and `models` say which kind a model gets, and with what.
-        hardware: as detected at start; the cores and GPUs of it are used, memory is read anew.
+        hardware: as detected at start, with the GPUs that the program of `[engine]` sees; memory
+            is read anew.
         run_dir: for files that live as long as an engine's start takes; made if need be.
     """
 
@@ -51,16 +52,24 @@ class EngineLauncher:
         Raises:
             OutOfMemory: not even the smallest plan fits; says how much is needed.
         """
+        settings = self._config.engine_for(model.name)
         projector = model.projector_path.stat().st_size if model.projector_path else 0
         return make_plan(
             model.facts,
-            self._config.engine_for(model.name),
-            self._hardware,
+            settings,
+            self._hardware_for(settings),
             budget_bytes=budget_bytes,
             embedding="embedding" in model.capabilities,
             projector_bytes=projector,
             model=model.name,
         )
+
+    def _hardware_for(self, settings: EngineConfig) -> Hardware:
+        """A model with a program of its own: which GPUs that one sees is not known."""
+        usual = self._config.engine
+        if (settings.kind, settings.path) == (usual.kind, usual.path):
+            return self._hardware
+        return msgspec.structs.replace(self._hardware, gpus=())
 
     def launch(self, model: Servable, plan: LaunchPlan) -> ProcessEngine:
         """An engine in state `stopped`, ready for `start()`."""
@@ -98,7 +107,8 @@ def server_command(
     key_file = _write_secret(run_dir, key)
     port = _free_port()
     path = shutil.which(settings.path) or settings.path
-    argv = (path, *server_arguments(model, plan), "--port", str(port), "--api-key-file", key_file)
+    arguments = server_arguments(model, plan, gpu_layers=settings.gpu_layers)
+    argv = (path, *arguments, "--port", str(port), "--api-key-file", key_file)
     guarded = Guarded(parent_pid=os.getpid(), argv=argv)
     return _command(
         "reshore.engine.guard",
@@ -109,8 +119,13 @@ def server_command(
     )
 
 
-def server_arguments(model: Servable, plan: LaunchPlan) -> list[str]:
-    """llama-server's arguments for a plan, but for port and key."""
+def server_arguments(model: Servable, plan: LaunchPlan, *, gpu_layers: int = -1) -> list[str]:
+    """llama-server's arguments for a plan, but for port and key.
+
+    Args:
+        gpu_layers: as asked for; -1 with a plan that knows of no GPU leaves it to the program,
+            which may know of one.
+    """
     flash = {None: "auto", True: "on", False: "off"}[plan.flash_attention]
     arguments = {
         "--model": str(model.model_path),
@@ -122,12 +137,13 @@ def server_arguments(model: Servable, plan: LaunchPlan) -> list[str]:
         "--ubatch-size": plan.micro_batch,
         "--threads": plan.threads,
         "--threads-batch": plan.threads,
-        "--n-gpu-layers": plan.gpu_layers,
         "--flash-attn": flash,
         "--cache-type-k": plan.kv_cache_type,
         "--cache-type-v": plan.kv_cache_type,
         "--cache-ram": plan.prompt_cache_bytes // _MIB,
     }
+    if plan.gpu_layers or gpu_layers >= 0:
+        arguments["--n-gpu-layers"] = plan.gpu_layers or gpu_layers
     if plan.tensor_split:
         arguments["--tensor-split"] = ",".join(map(str, plan.tensor_split))
     if model.projector_path:
