@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reshore.backends.fanout import Tally, merge, split_choices
 from reshore.types import Chunk, Timings, Usage
-from reshore.wire.llamacpp import NO_CHOICE
+from reshore.wire.llamacpp.events import NO_CHOICE
 
 
 @given(st.integers(1, 200), st.integers(1, 16))

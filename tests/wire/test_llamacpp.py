@@ -23,8 +23,9 @@ from reshore.types import (
     TopLogprob,
     Usage,
 )
-from reshore.wire import llamacpp
-from reshore.wire.llamacpp import NO_CHOICE, FaultEvent, chat_body, completion_body, decode_event
+from reshore.wire.llamacpp.events import NO_CHOICE, decode_event, decode_infill
+from reshore.wire.llamacpp.faults import FaultEvent, decode_fault
+from reshore.wire.llamacpp.requests import chat_body, completion_body, infill_body
 
 USER = Message(role="user", content="hi")
 TOOL = Tool(name="f", description="d", parameters={"type": "object"})
@@ -133,7 +134,7 @@ def test_infill_has_its_own_names() -> None:
     request = CompletionRequest(
         model="m", prompts=("a",), suffix="z", logprobs=2, sampling=Sampling(max_tokens=4)
     )
-    body = llamacpp.infill_body(request, "a")
+    body = infill_body(request, "a")
     assert (body["input_prefix"], body["input_suffix"]) == ("a", "z")
     assert (body["n_predict"], body["n_probs"]) == (4, 2)
     assert "max_tokens" not in body
@@ -223,7 +224,7 @@ def test_nonsense_is_an_error_of_the_decoder(payload: bytes) -> None:
 
 def test_the_last_infill_event_finishes_and_counts() -> None:
     payload = {"content": "", "stop": True, "stop_type": "limit"}
-    chunk = llamacpp.decode_infill(
+    chunk = decode_infill(
         json.dumps({**payload, "tokens_predicted": 3, "tokens_evaluated": 9}).encode()
     )
     assert chunk == Chunk(finish_reason="length", usage=Usage(prompt_tokens=9, completion_tokens=3))
@@ -238,4 +239,4 @@ def test_the_last_infill_event_finishes_and_counts() -> None:
     ],
 )
 def test_error_replies_of_any_shape_have_a_message(body: bytes, message: str) -> None:
-    assert llamacpp.decode_fault(body).message == message
+    assert decode_fault(body).message == message

@@ -10,7 +10,7 @@ from reshore.engine.base import Engine
 from reshore.engine.client import EngineClient
 from reshore.errors import ContextTooLong
 from reshore.types import ChatRequest, ImagePart, Options, Sampling
-from reshore.wire.llamacpp import decode_prompt, decode_tokens
+from reshore.wire.llamacpp.replies import decode_prompt, decode_tokens
 
 NUM_CTX_HEADER = "x-reshore-num-ctx"
 

@@ -28,7 +28,7 @@ from reshore.engine.grammar import Grammar, compile_schema, json_object
 from reshore.errors import RequestError, Unsupported
 from reshore.models.facts import Servable
 from reshore.types import ChatRequest, Chunk, ImagePart, Sampling, ToolChoice
-from reshore.wire.llamacpp import chat_body
+from reshore.wire.llamacpp.requests import chat_body
 
 Transform = Callable[[Chunk], Sequence[Chunk]]
 Verify = Callable[[str], Sequence[str]]

@@ -15,13 +15,9 @@ from reshore.engine.base import Engine
 from reshore.engine.client import EngineClient
 from reshore.models.facts import Servable
 from reshore.types import Chunk, CompletionRequest, Prompt
-from reshore.wire.llamacpp import (
-    NO_CHOICE,
-    completion_body,
-    decode_infill,
-    decode_text,
-    infill_body,
-)
+from reshore.wire.llamacpp.events import NO_CHOICE, decode_infill
+from reshore.wire.llamacpp.replies import decode_text
+from reshore.wire.llamacpp.requests import completion_body, infill_body
 
 _DETOKENIZE_TIMEOUT_S = 60.0
 

@@ -10,7 +10,7 @@ from reshore.engine.base import Engine
 from reshore.engine.client import EngineClient
 from reshore.errors import EngineError, RequestError
 from reshore.types import Embeddings, EmbedRequest
-from reshore.wire.llamacpp import decode_embeddings
+from reshore.wire.llamacpp.replies import decode_embeddings
 
 # Inputs per engine call: large enough to keep every slot busy, small enough that a body of any
 # size is sent in pieces and a client that leaves stops the rest.

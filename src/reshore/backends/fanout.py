@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from reshore.types import Chunk, Timings, Usage
-from reshore.wire.llamacpp import NO_CHOICE
+from reshore.wire.llamacpp.events import NO_CHOICE
 
 Batches = AsyncGenerator[Sequence[Chunk], None]
 

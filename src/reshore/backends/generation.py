@@ -13,12 +13,8 @@ from reshore.engine.base import Engine
 from reshore.engine.client import EngineClient
 from reshore.errors import EngineError
 from reshore.types import Chunk
-from reshore.wire.llamacpp import (
-    NO_CHOICE,
-    EventDecoder,
-    FaultEvent,
-    decode_event,
-)
+from reshore.wire.llamacpp.events import NO_CHOICE, EventDecoder, decode_event
+from reshore.wire.llamacpp.faults import FaultEvent
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from reshore.errors import (
     Stalled,
     Unsupported,
 )
-from reshore.wire.llamacpp import EngineFault, decode_fault
+from reshore.wire.llamacpp.faults import EngineFault, decode_fault
 from reshore.wire.sse import SseDecoder
 
 _DONE = b"[DONE]"
