@@ -46,6 +46,15 @@ def test_an_outcome_is_one_line_without_empty_fields(lines: io.StringIO) -> None
     assert "ttft_ms" not in line
 
 
+def test_probes_that_went_well_are_for_debugging_only(lines: io.StringIO) -> None:
+    for status in (200, 503):
+        record_outcome(
+            Outcome(request_id="r", method="GET", path="/readyz", status=status, total_ms=1)
+        )
+    (line,) = lines.getvalue().splitlines()
+    assert json.loads(line)["status"] == 503
+
+
 def test_silence_costs_nothing(lines: io.StringIO) -> None:
     logging.getLogger("reshore.request").setLevel(logging.WARNING)
     record_outcome(Outcome(request_id="r", method="GET", path="/", status=200, total_ms=1))

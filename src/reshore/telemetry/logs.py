@@ -20,6 +20,8 @@ _PLAIN = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {
     "taskName",
 }
 
+_API_PREFIXES = ("/v1/", "/api/")
+
 _requests = logging.getLogger("reshore.request")
 
 
@@ -51,8 +53,13 @@ def configure(level: str = "INFO") -> None:
 
 
 def record_outcome(outcome: Outcome) -> None:
-    """The line of one request. Fields without a value are left out."""
-    if not _requests.isEnabledFor(logging.INFO):
+    """The line of one request. Fields without a value are left out.
+
+    Probes and the command line's own questions that went well are for debugging only.
+    """
+    quiet = outcome.status < 400 and not outcome.path.startswith(_API_PREFIXES)
+    level = logging.DEBUG if quiet else logging.INFO
+    if not _requests.isEnabledFor(level):
         return
     fields = {
         "request_id": outcome.request_id,
@@ -72,4 +79,4 @@ def record_outcome(outcome: Outcome) -> None:
         fields["cached_tokens"] = outcome.usage.cached_tokens
     if outcome.timings is not None and outcome.timings.load_ms:
         fields["load_ms"] = round(outcome.timings.load_ms, 1)
-    _requests.info("request", extra={k: v for k, v in fields.items() if v is not None})
+    _requests.log(level, "request", extra={k: v for k, v in fields.items() if v is not None})
