@@ -10,7 +10,7 @@ from openai import AsyncOpenAI, OpenAI
 
 from reshore.models.pull import create
 from reshore.models.store import Store
-from tests.compat.running import Server, serving
+from tests.compat.running import KEY, Server, serving
 from tests.models.tiny import CHATML, write_tiny_gguf
 
 # A template with a tool section, so that the engine itself reads and writes tool calls.
@@ -66,6 +66,15 @@ def scripted_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scripted_server(scripted_home: Path) -> Iterator[Server]:
     """Scripted engines: what they answer is up to the `/echo {json}` of the last message."""
     with serving(scripted_home, {"RESHORE_ENGINE_KIND": "echo"}) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def keyed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that asks for a key."""
+    home = tmp_path_factory.mktemp("keyed")
+    create(Store(home / "models"), "tiny", write_tiny_gguf(home / "tiny.gguf"))
+    with serving(home, {"RESHORE_ENGINE_KIND": "echo", "RESHORE_API_KEY": KEY}) as server:
         yield server
 
 

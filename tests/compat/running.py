@@ -23,6 +23,9 @@ _START_S = 60.0
 _STOP_S = 40.0
 _POLL_S = 0.02
 
+# What servers that ask for a key ask for.
+KEY = "sk-compat-0123456789"
+
 # What would reach the server or a client from the environment of whoever runs the tests.
 _OURS = ("RESHORE_", "OLLAMA_", "OPENAI_")
 

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import openai
 import pytest
 from openai import OpenAI
 
-from reshore.models.pull import create
-from reshore.models.store import Store
-from tests.compat.running import Server, serving
+from tests.compat.running import KEY, Server
 from tests.compat.scripts import said, scripted_turn
-from tests.models.tiny import write_tiny_gguf
 
 # One grey pixel.
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCB"
     "d81ytgAAAABJRU5ErkJggg=="
 )
-KEY = "sk-compat-0123456789"
-
-
-@pytest.fixture(scope="module")
-def keyed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that asks for a key."""
-    home: Path = tmp_path_factory.mktemp("keyed")
-    create(Store(home / "models"), "tiny", write_tiny_gguf(home / "tiny.gguf"))
-    with serving(home, {"RESHORE_ENGINE_KIND": "echo", "RESHORE_API_KEY": KEY}) as server:
-        yield server
 
 
 def test_an_unknown_model_is_not_found_and_the_message_says_what_to_do(scripted: OpenAI) -> None:
@@ -74,9 +58,7 @@ def test_a_bad_request_names_the_field(
     scripted: OpenAI, fields: dict[str, object], param: str
 ) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
-        scripted.chat.completions.create(
-            **{"model": "tiny", "messages": said("hello"), **fields}  # type: ignore[call-overload]
-        )
+        scripted.chat.completions.create(**{"model": "tiny", "messages": said("hello"), **fields})
     assert caught.value.status_code == 400
     assert caught.value.type == "invalid_request_error"
     assert caught.value.param is not None

@@ -142,7 +142,7 @@ def test_a_call_and_its_result_make_a_round_trip(scripted: OpenAI, model: str) -
     message = first.choices[0].message
     assert message.tool_calls is not None
     messages += [
-        message,  # type: ignore[list-item]
+        message,
         {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": '{"celsius": 21}'},
         {"role": "user", "content": script(text="21 degrees")},
     ]

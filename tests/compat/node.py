@@ -1,0 +1,58 @@
+"""Node and the packages of `tests/compat/js`, or a reason why they cannot be had."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.compat.running import clean_environment
+
+FOLDER = Path(__file__).parent / "js"
+
+
+def require_node() -> str:
+    """The path of the node executable; skips the test without one, fails it in CI."""
+    node = shutil.which("node")
+    if node is None:
+        _give_up("there is no node; install Node 20 or newer")
+    if not (FOLDER / "node_modules" / "openai").is_dir():
+        _give_up("OpenAI's JavaScript SDK is not installed; run `npm ci` in tests/compat/js")
+    assert node is not None
+    return node
+
+
+def run_node(*arguments: str, **variables: str) -> None:
+    """Run node in `tests/compat/js` and show what it prints.
+
+    Raises:
+        AssertionError: it fails or takes longer than two minutes.
+    """
+    command = [require_node(), *arguments]
+    done = subprocess.run(
+        command,
+        cwd=FOLDER,
+        env=_environment(variables),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    print(done.stdout)  # noqa: T201 - pytest shows it beside a failure, and with -s
+    assert done.returncode == 0, f"{' '.join(arguments)} failed:\n{done.stdout}"
+
+
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+    return clean_environment() | {"NO_COLOR": "1"} | variables
+
+
+def _give_up(reason: str) -> None:
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        pytest.fail(reason)
+    pytest.skip(reason)
