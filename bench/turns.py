@@ -50,7 +50,10 @@ BUSY = "import time; end = time.monotonic() + 40\nwhile time.monotonic() < end: 
 
 # Cores that other programs may take before a case is measured again, and how often it may be.
 QUIET_CORES = 0.1
-ATTEMPTS = 4
+ATTEMPTS = 3
+# How long to wait for a quiet moment before a case, and how long a look at the machine takes.
+PATIENCE_S = 6.0
+LOOK_S = 0.15
 
 Rates = dict[str, list[float]]
 
@@ -81,6 +84,16 @@ def own_seconds(pids: Sequence[int]) -> float:
     return sum(float(times.user + times.system) for times in spent)
 
 
+async def calm() -> None:
+    """Wait until no program uses a core, but not for ever: a shared machine may never be quiet."""
+    given_up = time.monotonic() + PATIENCE_S
+    while time.monotonic() < given_up:
+        before = busy_seconds()
+        await asyncio.sleep(LOOK_S)
+        if busy_seconds() - before <= QUIET_CORES * LOOK_S:
+            return
+
+
 class Sample(NamedTuple):
     """Tokens per second, and how many cores other programs took meanwhile."""
 
@@ -101,6 +114,7 @@ class Meter:
         """The quietest of a few attempts, the first that is quiet enough."""
         samples = []
         for _ in range(ATTEMPTS):
+            await calm()
             samples.append(await self.sample(engines, turns=turns, foreign=foreign))
             if samples[-1].others <= QUIET_CORES:
                 break
@@ -162,7 +176,7 @@ async def measure(
                 for case, sample in (await _cases(meter, engines[count])).items():
                     rates.setdefault(f"{count} {case}", []).append(sample.rate)
                     others.setdefault(f"{count} {case}", []).append(sample.others)
-            print(f"pair {pair + 1} of {pairs}", file=sys.stderr)
+            print(f"pair {pair + 1} of {pairs}", file=sys.stderr, flush=True)
     return rates, others
 
 
@@ -181,7 +195,9 @@ def ratios(rates: Rates, over: str, under: str) -> list[float]:
 
 def spread(values: Sequence[float]) -> dict[str, float]:
     """Median and quartiles."""
-    low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else [*values] * 3
+    low, middle, high = (
+        statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [*values] * 3
+    )
     return {"median": round(middle, 3), "low": round(low, 3), "high": round(high, 3)}
 
 
