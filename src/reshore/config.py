@@ -107,8 +107,9 @@ class EngineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         300
     )
     token_timeout_s: Annotated[
-        Seconds, Meta(description="without a token for this long, an engine is taken for dead")
-    ] = Seconds(120)
+        Seconds,
+        Meta(description="without a token or a batch of the prompt for this long, it is dead"),
+    ] = Seconds(300)
     turn_ms: Annotated[
         float,
         Meta(ge=0, description="length of a turn when several engines generate; 0: no turns"),

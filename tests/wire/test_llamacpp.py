@@ -40,6 +40,7 @@ def test_an_engine_is_always_asked_to_stream_with_usage() -> None:
         "stream": True,
         "stream_options": {"include_usage": True},
         "cache_prompt": True,
+        "return_progress": True,
         "n": 1,
         "messages": [{"role": "user", "content": "hi"}],
     }
@@ -228,6 +229,15 @@ def test_the_last_infill_event_finishes_and_counts() -> None:
         json.dumps({**payload, "tokens_predicted": 3, "tokens_evaluated": 9}).encode()
     )
     assert chunk == Chunk(finish_reason="length", usage=Usage(prompt_tokens=9, completion_tokens=3))
+
+
+def test_progress_of_the_prompt_is_no_news() -> None:
+    progress = {"prompt_progress": {"total": 9, "processed": 0}}
+    assert decode_event(choice({"role": "assistant", "content": None}, **progress)) is None
+    text = event(choices=[{"text": "", "index": 0, "finish_reason": None}], **progress)
+    assert decode_event(text) is None
+    infill = {"content": "", "stop": False, **progress}
+    assert decode_infill(json.dumps(infill).encode()) is None
 
 
 @pytest.mark.parametrize(

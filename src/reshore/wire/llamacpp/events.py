@@ -135,6 +135,8 @@ def decode_infill(payload: bytes) -> Chunk | None:
     event = _infill.decode(payload)
     if event.error is not None:
         raise FaultEvent(event.error)
+    if not (event.content or event.stop):
+        return None
     finish: FinishReason | None = None
     usage = None
     if event.stop:

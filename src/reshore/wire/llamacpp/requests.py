@@ -77,6 +77,8 @@ def _sampling(sampling: Sampling, *, n: int, seed_offset: int) -> dict[str, Any]
         "stream": True,
         "stream_options": {"include_usage": True},
         "cache_prompt": True,
+        # An event per batch of the prompt: a long prefill is not taken for a dead engine.
+        "return_progress": True,
         "n": n,
     }
     for name in (
