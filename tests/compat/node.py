@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
-
-from tests.compat.running import clean_environment
+from tests.compat.running import clean_environment, give_up
 
 FOLDER = Path(__file__).parent / "js"
 
@@ -19,10 +16,9 @@ def require_node() -> str:
     """The path of the node executable; skips the test without one, fails it in CI."""
     node = shutil.which("node")
     if node is None:
-        _give_up("there is no node; install Node 20 or newer")
+        give_up("there is no node; install Node 20 or newer")
     if not (FOLDER / "node_modules" / "openai").is_dir():
-        _give_up("OpenAI's JavaScript SDK is not installed; run `npm ci` in tests/compat/js")
-    assert node is not None
+        give_up("OpenAI's JavaScript SDK is not installed; run `npm ci` in tests/compat/js")
     return node
 
 
@@ -50,9 +46,3 @@ def run_node(*arguments: str, **variables: str) -> None:
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:
     return clean_environment() | {"NO_COLOR": "1"} | variables
-
-
-def _give_up(reason: str) -> None:
-    if os.environ.get("CI", "").lower() in ("1", "true"):
-        pytest.fail(reason)
-    pytest.skip(reason)
