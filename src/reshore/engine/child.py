@@ -71,6 +71,7 @@ def read_launch(kind: type[T]) -> T:
     """Read the launch from standard input, after making sure that this process will not outlive
     its parent. Exits silently if the parent is gone already."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which drains first
+    leave_group()
     die_with_parent()
     no_core_dump()
     received = b""
@@ -84,6 +85,16 @@ def read_launch(kind: type[T]) -> T:
     if sys.platform == "linux" and os.getppid() != launch.parent_pid:
         os._exit(0)
     return launch
+
+
+def leave_group() -> None:
+    """Be a process group of its own, in the parent's session.
+
+    Where no kernel kills an engine with its parent (macOS), this ends one that was paused when the
+    gateway was killed: POSIX has stopped members of an orphaned group hung up and continued.
+    """
+    if sys.platform != "win32":
+        os.setpgid(0, 0)
 
 
 def die_with_parent() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform as host_platform
 import sys
 from collections.abc import Mapping
 
@@ -22,13 +23,16 @@ _ALLOWED_PREFIXES = ("OMP_", "GOMP_", "KMP_")
 
 
 def child_environment(
-    env: Mapping[str, str] | None = None, platform: str = sys.platform
+    env: Mapping[str, str] | None = None,
+    platform: str = sys.platform,
+    machine: str | None = None,
 ) -> dict[str, str]:
     """The environment for an engine process.
 
     Args:
         env: what to choose from; the process's own if None.
         platform: `sys.platform`, for how OpenMP threads wait; what the operator set wins.
+        machine: the processor's kind, for the same; this machine's if None.
     """
     env = os.environ if env is None else env
     chosen = {
@@ -36,4 +40,4 @@ def child_environment(
         for name, value in env.items()
         if name.upper() in _ALLOWED or name.startswith(_ALLOWED_PREFIXES)
     }
-    return openmp_environment(platform) | chosen
+    return openmp_environment(platform, machine or host_platform.machine()) | chosen

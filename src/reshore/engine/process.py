@@ -104,6 +104,7 @@ class ProcessEngine:
 
     @property
     def pid(self) -> int | None:
+        """Of the last process, also once it has ended: look at `state` before you signal it."""
         return self._child.pid if self._child else None
 
     @property

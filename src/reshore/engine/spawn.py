@@ -152,7 +152,7 @@ class Child(asyncio.SubprocessProtocol):
 
 
 async def spawn(command: Command, log: LogTail, on_exit: Callable[[Child], None]) -> Child:
-    """Start a process in a session of its own, out of reach of the terminal's Ctrl-C.
+    """Start a process, which takes itself out of reach of the terminal's Ctrl-C (`child`).
 
     Args:
         on_exit: called once, when it has ended.
@@ -163,7 +163,7 @@ async def spawn(command: Command, log: LogTail, on_exit: Callable[[Child], None]
     """
     loop = asyncio.get_running_loop()
     transport, child = await loop.subprocess_exec(
-        lambda: Child(log, on_exit), *command.argv, env=command.env, start_new_session=True
+        lambda: Child(log, on_exit), *command.argv, env=command.env
     )
     stdin = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
     stdin.write(command.stdin)

@@ -73,10 +73,9 @@ async def create_app(
     store = Store.from_config(config)
     run_dir = config.home / "run"
     run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if launcher is None:
-        hardware = await asyncio.to_thread(_hardware, config)
-        launcher = EngineLauncher(config, hardware, run_dir)
-    turns = Turns(config.engine.turn_ms / 1000, clock)
+    hardware = await asyncio.to_thread(_hardware, config)
+    launcher = launcher or EngineLauncher(config, hardware, run_dir)
+    turns = Turns(config.engine.turn_ms / 1000, clock, cores=hardware.cores)
     pool = Pool(launcher, config.pool, clock=clock, turns=turns)
     aliases = Aliases(config.aliases)
     library = Library(store)
