@@ -20,6 +20,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import IO
 
 import aiohttp
 import msgspec
@@ -215,25 +216,30 @@ async def _process(
         try:
             process.stdin.write(payload)
             process.stdin.close()
-            await _until_ready(process, url)
+            await _until_ready(process, url, log)
             yield Server(url, "", process.pid, time.perf_counter() - started)
         finally:
             await _end(process)
 
 
-async def _until_ready(process: asyncio.subprocess.Process, url: str) -> None:
+async def _until_ready(process: asyncio.subprocess.Process, url: str, log: IO[bytes]) -> None:
     """Ask often enough that asking does not blur the time it takes."""
     deadline = time.monotonic() + _READY_TIMEOUT_S
     async with aiohttp.ClientSession() as session:
         while time.monotonic() < deadline:
             if process.returncode is not None:
-                raise SystemExit(f"the server ended with exit code {process.returncode}")
+                raise SystemExit(f"the server ended at its start: {_last_lines(log)}")
             with contextlib.suppress(aiohttp.ClientError):
                 async with session.get(f"{url}/readyz") as response:
                     if response.status == 200:
                         return
             await asyncio.sleep(0.01)
-    raise SystemExit(f"{url} was not ready within {_READY_TIMEOUT_S:g} s")
+    raise SystemExit(f"{url} was not ready within {_READY_TIMEOUT_S:g} s: {_last_lines(log)}")
+
+
+def _last_lines(log: IO[bytes]) -> str:
+    log.seek(0)
+    return log.read()[-2000:].decode("utf-8", "replace").strip()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -17,6 +17,7 @@ import aiohttp
 import msgspec
 
 from reshore.engine.base import Engine, State
+from reshore.engine.patience import Patience
 from reshore.errors import (
     ContextTooLong,
     Crashed,
@@ -67,12 +68,16 @@ class EngineClient:
             Crashed: it died, or its stream broke off.
             Stalled: no byte for `token_timeout_s`; the engine has then been killed.
         """
-        timeout = aiohttp.ClientTimeout(total=None, sock_read=max(token_timeout_s, 0) or None)
+        # Not aiohttp's sock_read, which makes a timer for every chunk.
+        timeout = aiohttp.ClientTimeout(total=None)
         try:
-            async with await self._open(engine, path, body, timeout) as response:
-                if response.status != 200:
-                    _refuse(engine, response.status, decode_fault(await response.read()))
-                yield _batches(engine, response)
+            async with asyncio.timeout(token_timeout_s if token_timeout_s > 0 else None):
+                response = await self._open(engine, path, body, timeout)
+                refusal = None if response.status == 200 else await response.read()
+            async with response:
+                if refusal is not None:
+                    _refuse(engine, response.status, decode_fault(refusal))
+                yield _batches(engine, response, token_timeout_s)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             await _explain(engine, error, token_timeout_s)
 
@@ -124,18 +129,28 @@ class EngineClient:
         }
 
 
-async def _batches(engine: Engine, response: aiohttp.ClientResponse) -> AsyncIterator[list[bytes]]:
+async def _batches(
+    engine: Engine, response: aiohttp.ClientResponse, token_timeout_s: float
+) -> AsyncIterator[list[bytes]]:
     decoder = SseDecoder(engine.model.name)
     content = response.content
-    while data := await content.readany():
-        batch = decoder.feed(data)
-        if batch and batch[-1] == _DONE:
-            batch.pop()
+
+    def give_up() -> None:
+        content.set_exception(TimeoutError())
+
+    with Patience(token_timeout_s, give_up, asyncio.get_running_loop()) as patience:
+        patience.wait()
+        while data := await content.readany():
+            patience.served()
+            batch = decoder.feed(data)
+            if batch and batch[-1] == _DONE:
+                batch.pop()
+                if batch:
+                    yield batch
+                return
             if batch:
                 yield batch
-            return
-        if batch:
-            yield batch
+            patience.wait()
     raise aiohttp.ClientPayloadError("the stream ended without [DONE]")
 
 
