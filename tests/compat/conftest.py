@@ -70,11 +70,17 @@ def scripted_server(scripted_home: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def keyed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that asks for a key."""
-    home = tmp_path_factory.mktemp("keyed")
+def narrow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that asks for a key, has one slot, and lets nobody wait for it."""
+    home = tmp_path_factory.mktemp("narrow")
     create(Store(home / "models"), "tiny", write_tiny_gguf(home / "tiny.gguf"))
-    with serving(home, {"RESHORE_ENGINE_KIND": "echo", "RESHORE_API_KEY": KEY}) as server:
+    variables = {
+        "RESHORE_ENGINE_KIND": "echo",
+        "RESHORE_API_KEY": KEY,
+        "RESHORE_ENGINE_PARALLEL": "1",
+        "RESHORE_POOL_MAX_QUEUE": "0",
+    }
+    with serving(home, variables) as server:
         yield server
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 from tests.compat.running import clean_environment, give_up
@@ -32,7 +31,7 @@ def run_node(*arguments: str, **variables: str) -> None:
     done = subprocess.run(
         command,
         cwd=FOLDER,
-        env=_environment(variables),
+        env={**clean_environment(), "NO_COLOR": "1", **variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -42,7 +41,3 @@ def run_node(*arguments: str, **variables: str) -> None:
     )
     print(done.stdout)  # noqa: T201 - pytest shows it beside a failure, and with -s
     assert done.returncode == 0, f"{' '.join(arguments)} failed:\n{done.stdout}"
-
-
-def _environment(variables: Mapping[str, str]) -> dict[str, str]:
-    return clean_environment() | {"NO_COLOR": "1"} | variables

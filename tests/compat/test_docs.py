@@ -28,6 +28,7 @@ def named(block: Block) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # the first slow test of a machine fetches the models
 @pytest.mark.parametrize("block", PROGRAMS, ids=named)
 def test_a_program_runs(block: Block, real_server: Server) -> None:
     code = block.code.replace(SHOWN, real_server.root)

@@ -120,9 +120,9 @@ def test_the_next_request_is_answered_after_an_engine_has_died(scripted: OpenAI)
 
 
 @pytest.mark.parametrize("key", ["unused", "sk-compat-0123456788", KEY[:-1]])
-def test_a_wrong_key_is_an_authentication_error(keyed_server: Server, key: str) -> None:
+def test_a_wrong_key_is_an_authentication_error(narrow_server: Server, key: str) -> None:
     with (
-        OpenAI(base_url=keyed_server.base_url, api_key=key, max_retries=0) as client,
+        OpenAI(base_url=narrow_server.base_url, api_key=key, max_retries=0) as client,
         pytest.raises(openai.AuthenticationError) as caught,
     ):
         client.models.list()
@@ -130,7 +130,24 @@ def test_a_wrong_key_is_an_authentication_error(keyed_server: Server, key: str) 
     assert KEY not in caught.value.message
 
 
-def test_the_right_key_is_let_in(keyed_server: Server) -> None:
-    with OpenAI(base_url=keyed_server.base_url, api_key=KEY, max_retries=0) as client:
+def test_the_right_key_is_let_in(narrow_server: Server) -> None:
+    with OpenAI(base_url=narrow_server.base_url, api_key=KEY, max_retries=0) as client:
         reply = client.chat.completions.create(model="tiny", messages=scripted_turn(text="welcome"))
     assert reply.choices[0].message.content == "welcome"
+
+
+def test_a_full_queue_says_when_to_come_back_and_the_sdk_does(narrow_server: Server) -> None:
+    """Nobody may wait for the one slot, so a second request is turned away until it is free."""
+    with OpenAI(base_url=narrow_server.base_url, api_key=KEY, max_retries=0) as client:
+        stream = client.chat.completions.create(
+            model="tiny", messages=scripted_turn(forever=True, gap_ms=2), stream=True
+        )
+        next(iter(stream))
+        with pytest.raises(openai.InternalServerError) as caught:
+            client.chat.completions.create(model="tiny", messages=said("hello"))
+        assert (caught.value.status_code, caught.value.code) == (503, "overloaded")
+        assert 1 <= int(caught.value.response.headers["retry-after"]) <= 120
+        stream.close()
+        patient = client.with_options(max_retries=3)
+        reply = patient.chat.completions.create(model="tiny", messages=scripted_turn(text="now"))
+        assert reply.choices[0].message.content == "now"

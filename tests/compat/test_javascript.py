@@ -41,7 +41,7 @@ def run_tests(server: Server, client: OpenAI, folder: Path, *files: str, **more:
 
 
 def test_the_javascript_sdk_against_scripted_engines(
-    scripted_server: Server, keyed_server: Server, scripted: OpenAI, tmp_path: Path
+    scripted_server: Server, narrow_server: Server, scripted: OpenAI, tmp_path: Path
 ) -> None:
     run_tests(
         scripted_server,
@@ -49,11 +49,12 @@ def test_the_javascript_sdk_against_scripted_engines(
         tmp_path,
         "chat.test.mjs",
         "other.test.mjs",
-        KEYED_BASE_URL=keyed_server.base_url,
+        KEYED_BASE_URL=narrow_server.base_url,
     )
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # the first slow test of a machine fetches the models
 def test_the_javascript_sdk_against_the_starter_models(
     real_server: Server, real: OpenAI, tmp_path: Path
 ) -> None:

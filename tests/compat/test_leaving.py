@@ -24,7 +24,7 @@ def idle(server: Server) -> None:
 def test_closing_a_stream_frees_the_slot(scripted: OpenAI, scripted_server: Server) -> None:
     stream = scripted.chat.completions.create(model="tiny", messages=ENDLESS, stream=True)
     next(iter(stream))
-    assert scripted_server.in_flight() == 1
+    wait_until(lambda: scripted_server.in_flight() == 1, "it alone has a slot", _SOON_S)
     stream.close()
     idle(scripted_server)
 
