@@ -65,12 +65,12 @@ class UnknownModel(RequestError):
     code = "model_not_found"
 
     def __init__(self, model: str, *, nearest: tuple[str, ...] = ()) -> None:
-        hint = (
-            f" Nearest installed: {', '.join(nearest)}."
-            if nearest
-            else f" Get it with `reshore pull {model}`, or see what is installed: `reshore list`."
+        near = f" Nearest installed: {', '.join(nearest)}." if nearest else ""
+        super().__init__(
+            f"The model '{model}' is not installed here.{near} Get it with `reshore pull {model}`, "
+            "or see what is installed: `reshore list`.",
+            param="model",
         )
-        super().__init__(f"The model '{model}' is not installed here.{hint}", param="model")
         self.model = model
         self.nearest = nearest
 

@@ -42,7 +42,10 @@ class Library:
             task = asyncio.create_task(asyncio.to_thread(self._store.resolve, parsed))
             self._resolving[name] = task
             task.add_done_callback(lambda _: self._resolving.pop(name, None))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except UnknownModel as error:
+            raise UnknownModel(name, nearest=error.nearest) from error  # in the client's spelling
 
     async def infos(self) -> Sequence[ModelInfo]:
         """Every installed model, newest first; a name that two stores have stands once."""
