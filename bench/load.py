@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import time
@@ -28,6 +29,7 @@ _WORDS = tuple(
     """.split()  # noqa: SIM905 (a literal of 45 strings is no pleasure to read)
 )
 _DONE = b"data: [DONE]"
+_STALE_CONNECTIONS = 16  # as many as may lie in the pool, each of them ended
 
 
 class Prompts:
@@ -241,19 +243,21 @@ async def rate(
 async def _post(
     session: aiohttp.ClientSession, server: Server, body: Body, path: str = "/v1/chat/completions"
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    """Post, once more if the connection had ended: llama.cpp closes one after 100 requests."""
-
-    async def post() -> aiohttp.ClientResponse:
-        return await session.post(
+    """Post, again if the connection had ended: llama.cpp ends those that it has no thread for."""
+    response = await _opened(
+        lambda: session.post(
             server.url + path, json=body, headers=server.headers, raise_for_status=True
         )
-
-    try:
-        response = await post()
-    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-        response = await post()
+    )
     async with response:
         yield response
+
+
+async def _opened(post: Callable[[], Awaitable[aiohttp.ClientResponse]]) -> aiohttp.ClientResponse:
+    for _ in range(_STALE_CONNECTIONS):
+        with contextlib.suppress(aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            return await post()
+    return await post()
 
 
 async def banned_tokens(session: aiohttp.ClientSession, server: Server) -> tuple[int, ...]:
