@@ -25,6 +25,8 @@ from reshore.errors import EngineError, ReshoreError, ShuttingDown, StartFailed
 
 log = logging.getLogger(__name__)
 
+_LOGGED_LINES = 20  # of an engine's own log, when it failed
+
 # How long a model may wait for room while the others are never idle. After that the engine that
 # was loaded first takes no new requests, finishes what it has and makes room; its own requests
 # line up behind. Shorter would reload without end, longer would let busy models starve the rest.
@@ -244,6 +246,8 @@ class Residency:
             self._ready(resident)
             return
         if resident.phase is Phase.LOADING:
+            tail = failure.log_tail if isinstance(failure, EngineError) else ()
+            log.error("%s", failure, extra={"model": model.name, "log_tail": tail[-_LOGGED_LINES:]})
             self._detach(resident)
             berth.line.fail(failure)
             self._end_soon(resident)
@@ -252,6 +256,7 @@ class Residency:
         if resident.phase is not Phase.LOADING:
             return  # given up in the very moment in which it became ready
         resident.phase = Phase.SERVING
+        log.info("loaded %s", resident.engine.model.name, extra=_facts(resident))
         resident.ready_s = resident.last_used_s = self._clock.monotonic()
         resident.watch = self._spawn(self._watch(resident))
         self._changed(resident.berth)
@@ -262,8 +267,14 @@ class Residency:
         code = await resident.engine.wait_exit()
         if resident.phase not in (Phase.SERVING, Phase.RETIRING):
             return
-        log.error("the engine of %s ended by itself (code %d)", resident.engine.model.name, code)
-        resident.berth.note_death(self._clock.monotonic(), resident.engine.log_tail)
+        name, tail = resident.engine.model.name, resident.engine.log_tail
+        log.error(
+            "the engine of %s ended by itself (code %d)",
+            name,
+            code,
+            extra={"model": name, "log_tail": tail[-_LOGGED_LINES:]},
+        )
+        resident.berth.note_death(self._clock.monotonic(), tail)
         self._detach(resident)
         resident.phase = Phase.STOPPING
         resident.watch = None
@@ -312,6 +323,18 @@ class Residency:
         resident.gone.set()
         self.make_room()
         self._changed(resident.berth)
+
+
+def _facts(resident: Resident) -> dict[str, object]:
+    """What an operator wants to know about a loaded engine."""
+    plan = resident.plan
+    return {
+        "pid": resident.engine.pid,
+        "context_length": plan.context_length,
+        "slots": plan.slots,
+        "memory_bytes": plan.memory_bytes,
+        "notices": plan.notices,
+    }
 
 
 def shutting_down() -> ShuttingDown:
