@@ -21,7 +21,16 @@ from bench.load import (
     wait_idle,
     whole,
 )
-from bench.servers import CHAT_MODEL, EMBEDDING_MODEL, Homes, Server, attached, bare, engine
+from bench.servers import (
+    CHAT_MODEL,
+    EMBEDDING_MODEL,
+    Homes,
+    Server,
+    attached,
+    bare,
+    engine,
+    pass_through,
+)
 from bench.slots import slot_free_ms
 
 _DECODE_WORDS, _DECODE_TOKENS = 20, 128
@@ -59,13 +68,15 @@ async def measure(homes: Homes, effort: Effort) -> Samples:
         engine(homes, CHAT_MODEL, {}) as chat,
         engine(homes, EMBEDDING_MODEL, {}) as embedder,
         attached(homes, (chat, embedder)) as gateway,
+        pass_through(bare(chat)) as plain,
         client() as session,
     ):
         bodies = Bodies(await banned_tokens(session, bare(chat)))
         pairs = Pairs(session, gateway, bare(chat), bodies)
         await pairs.warm_up()
         return {
-            "serve.decode_ratio": await pairs.decode(effort.pairs),
+            "serve.decode_ratio": await pairs.decode(gateway, effort.pairs),
+            "serve.decode_ratio_pass_through": await pairs.decode(plain, effort.pairs),
             "serve.prefill_ratio": await pairs.prefill(effort.pairs),
             "serve.added_ttft_real_ms": await pairs.added_ttft(effort.ttft_pairs),
             **await pairs.clients(effort.pairs, effort.window_s),
@@ -90,14 +101,15 @@ class Pairs:
         for server in (self._gateway, self._direct) * 2:
             await self._ask(server, words=_PREFILL_WORDS, tokens=16)
 
-    async def decode(self, pairs: int) -> list[float]:
-        """Tokens per second after the first, stack / bare engine."""
+    async def decode(self, stack: Server, pairs: int) -> list[float]:
+        """Tokens per second after the first, `stack` / bare engine."""
 
         async def one(server: Server) -> float:
             answer = await self._ask(server, words=_DECODE_WORDS, tokens=_DECODE_TOKENS)
             return answer.decode_rate
 
-        return [stack / engine for stack, engine in await self._by_turns(one, pairs)]
+        measured = await by_turns(one, stack, self._direct, pairs)
+        return [through / engine for through, engine in measured]
 
     async def prefill(self, pairs: int) -> list[float]:
         """Prompt tokens per second, stack / bare engine."""

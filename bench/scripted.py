@@ -23,12 +23,16 @@ class Effort(Struct, frozen=True, kw_only=True):
     ttft_pairs: int = 300
     rounds: int = 7
     requests: int = 1000
-    stream_s: float = 2.0
+    processes: int = 5
+    rounds_each: int = 4
+    stream_s: float = 1.0
     bursts: int = 10
     starts: int = 9
 
 
-QUICK = Effort(ttft_pairs=60, rounds=3, requests=400, stream_s=1.0, bursts=4, starts=3)
+QUICK = Effort(
+    ttft_pairs=60, rounds=3, requests=400, processes=2, rounds_each=2, bursts=4, starts=3
+)
 
 
 async def measure(homes: Homes, effort: Effort) -> Samples:
@@ -37,7 +41,6 @@ async def measure(homes: Homes, effort: Effort) -> Samples:
     async with (
         engine(homes, CHAT_MODEL, _SETTINGS) as own_engine,
         served(homes, _SETTINGS) as gateway,
-        pass_through(bare(own_engine)) as plain,
         client() as session,
     ):
         await whole(session, gateway, scripted({"tokens": 1}))  # loads the model
@@ -45,9 +48,9 @@ async def measure(homes: Homes, effort: Effort) -> Samples:
             session, gateway, bare(own_engine), effort.ttft_pairs
         )
         samples["serve.cpu_ms_per_request"] = await _cpu_per_request(session, gateway, effort)
-        samples |= await _chunk_cpu(session, gateway, plain, effort)
         samples["serve.burst_us_per_chunk"] = await _burst(session, gateway, effort)
         samples["serve.rss_mb"] = [gateway.rss_mb()]
+    samples |= await _chunk_cpu(homes, effort)
     samples["serve.ready_s"] = [await _start(homes) for _ in range(effort.starts)]
     return samples
 
@@ -80,17 +83,25 @@ async def _cpu_per_request(
     return costs
 
 
-async def _chunk_cpu(
-    session: aiohttp.ClientSession, gateway: Server, plain: Server, effort: Effort
-) -> Samples:
-    """CPU per chunk of gateway and pass-through, by turns, and the ratio within each pair."""
-    tokens = int(effort.stream_s * 1000 / _GAP_MS)
+async def _chunk_cpu(homes: Homes, effort: Effort) -> Samples:
+    """CPU per chunk of gateway and pass-through, by turns, and the ratio within each pair.
 
-    async def one(server: Server) -> float:
-        return await _streams_us(session, server, tokens)
+    The same program started twice differs by a tenth, so several processes of both are measured.
+    """
+    costs: list[tuple[float, float]] = []
+    for _ in range(effort.processes):
+        async with (
+            engine(homes, CHAT_MODEL, _SETTINGS) as own_engine,
+            served(homes, _SETTINGS) as gateway,
+            pass_through(bare(own_engine)) as plain,
+            client() as session,
+        ):
 
-    await by_turns(one, gateway, plain, 1)
-    costs = await by_turns(one, gateway, plain, effort.rounds)
+            async def one(server: Server, session: aiohttp.ClientSession = session) -> float:
+                return await _streams_us(session, server, effort.stream_s)
+
+            await by_turns(one, gateway, plain, 1)
+            costs += await by_turns(one, gateway, plain, effort.rounds_each)
     return {
         "serve.chunk_cpu_ratio": [ours / theirs for ours, theirs in costs],
         "serve.chunk_us": [ours for ours, _ in costs],
@@ -98,7 +109,8 @@ async def _chunk_cpu(
     }
 
 
-async def _streams_us(session: aiohttp.ClientSession, server: Server, tokens: int) -> float:
+async def _streams_us(session: aiohttp.ClientSession, server: Server, lasting_s: float) -> float:
+    tokens = int(lasting_s * 1000 / _GAP_MS)
     body = scripted({"text": "word", "tokens": tokens, "gap_ms": _GAP_MS})
     before = server.cpu_s()
     received = await many(session, server, body, count=_STREAMS, clients=_STREAMS)

@@ -62,16 +62,16 @@ class Tally:
         return Chunk(index=NO_CHOICE, usage=self._usage, timings=timings)
 
 
-async def merge(streams: Sequence[Batches]) -> Batches:
+def merge(streams: Sequence[Batches]) -> Batches:
     """Batches of all streams as they come; the first error ends all of them.
 
     Closing it closes every stream, so that no generation outlives its request.
     """
-    if len(streams) == 1:
-        async with aclosing(streams[0]) as only:
-            async for batch in only:
-                yield batch
-        return
+    # A single stream, the usual case, pays for no layer around it on each chunk.
+    return streams[0] if len(streams) == 1 else _merged(streams)
+
+
+async def _merged(streams: Sequence[Batches]) -> Batches:
     # One batch per stream may wait: a slow reader holds every generation back, not just one.
     queue: asyncio.Queue[Sequence[Chunk] | BaseException | None] = asyncio.Queue(len(streams))
     tasks = [asyncio.create_task(_pump(stream, queue)) for stream in streams]
