@@ -15,6 +15,7 @@ import msgspec
 from msgspec import inspect
 
 from reshore.config import OLLAMA_NAMES, keys, variable
+from reshore.models.templates import NAMES
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = {"models", "aliases"}
@@ -67,7 +68,14 @@ def documentation() -> str:
         "## Tables",
         "",
         '- `[models."NAME"]` sets any key of `[engine]` (except `turn_ms` and `echo`) for one '
-        "model.",
+        "model, and what follows. The tag `latest` may be left out of the name.",
+        "    - `chat_template`: what makes its prompts: the name of a known format "
+        f"({', '.join(f'`{name}`' for name in sorted(NAMES))}), or a path to a file with a Jinja "
+        "template.",
+        "    - `force = true`: have it answer although it was judged unfit; for an engine of yours "
+        "that can do more than the one reshore brings.",
+        "    - `prompt_name`: the task prefix of an embedding model for requests that name none; "
+        "`prompts`: a table of prefixes by name, over the known ones (`reshore show` lists them).",
         '- `[aliases]` maps the names that clients send to installed models: `"gpt-4o-mini" = '
         '"smollm2:135m"`. Globs are allowed (`"ft:gpt-4o-mini:*"`); an exact name wins, then the '
         "glob with the longest literal beginning.",
@@ -105,9 +113,13 @@ def example() -> str:
         '# "ft:gpt-4o-mini:*" = "smollm2:135m"',
         '# "text-embedding-3-small" = "all-minilm"',
         "",
-        "# Settings of one model; the keys are those of [engine].",
+        "# Settings of one model: the keys of [engine], and chat_template, force, prompt_name.",
         '# [models."smollm2:135m"]',
         "# context_length = 4096",
+        '# chat_template = "chatml"',
+        "",
+        '# [models."nomic-embed-text"]',
+        '# prompt_name = "document"',
     ]
     return "\n".join(lines) + "\n"
 

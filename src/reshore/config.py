@@ -118,7 +118,17 @@ class EngineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Settings of one model, `[models."name"]`; what is unset comes from `[engine]`."""
+    """Settings of one model, `[models."name"]`.
+
+    The first ones are those of `[engine]`, from which comes what is unset.
+
+    Attributes:
+        chat_template: what makes its prompts: the name of a known format (`chatml`, `llama3`, …),
+            or a path to a file with a Jinja template.
+        force: have it answer although it was judged unfit; for engines that can do more.
+        prompts: prefixes for embeddings by prompt name, over the known ones.
+        prompt_name: the prefix for requests that name none.
+    """
 
     kind: Literal["wheel", "llama-server", "echo"] | None = None
     path: str | None = None
@@ -131,6 +141,10 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     kv_cache_type: Literal["f16", "q8_0", "q4_0"] | None = None
     load_timeout_s: Seconds | None = None
     token_timeout_s: Seconds | None = None
+    chat_template: str | None = None
+    force: bool = False
+    prompts: dict[str, str] | None = None
+    prompt_name: str | None = None
 
 
 class PoolConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -203,11 +217,16 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def engine_for(self, model: str) -> EngineConfig:
         """The `[engine]` settings with `[models."model"]` over them."""
-        own = self.models.get(model)
-        if own is None:
-            return self.engine
-        changes = {k: v for k, v in msgspec.structs.asdict(own).items() if v is not None}
-        return msgspec.structs.replace(self.engine, **changes)
+        own = msgspec.structs.asdict(self.model(model))
+        changes = {
+            key: own[key] for key in EngineConfig.__struct_fields__ if own.get(key) is not None
+        }
+        return msgspec.structs.replace(self.engine, **changes) if changes else self.engine
+
+    def model(self, name: str) -> ModelConfig:
+        """`[models."name"]`; the tag `latest` may be left out there. Nothing is set if missing."""
+        own = self.models.get(name) or self.models.get(name.removesuffix(":latest"))
+        return own or ModelConfig()
 
 
 # Names people already have set. Value: the key it stands for.

@@ -4,8 +4,12 @@
     ├── ConfigError                 a setting is wrong; names the key and where it was read
     ├── RequestError                the client's request cannot be answered as it is (param)
     │   ├── UnknownModel            no such model here; carries the nearest names
+    │   ├── UnfitModel              installed, but llama.cpp cannot answer with it (state)
     │   ├── ContextTooLong          prompt longer than the context length; carries both numbers
     │   ├── Unsupported             the model or engine cannot do what the field asks
+    │   │   └── LacksCapability     the model has no such capability (model, capability)
+    │   ├── EmptyBody               a body was needed and none came
+    │   ├── WrongOptionType         one of Ollama's `options` has another type than it takes
     │   ├── BodyTooLarge            over a configured byte limit
     │   ├── UnknownEndpoint         no such path here
     │   ├── WrongMethod             the path exists, for another method
@@ -20,7 +24,7 @@
     ├── EngineError                 a llama.cpp child failed (model, log_tail)
     │   ├── StartFailed  ├── OutOfMemory  ├── Crashed  └── Stalled
     ├── StoreError                  the model store or a source failed
-    │   ├── BadName  ├── BadModelFile  ├── DigestMismatch  ├── DiskFull
+    │   ├── BadName  ├── BadModelFile  ├── BadRecipe  ├── DigestMismatch  ├── DiskFull
     │   ├── SourceError             a registry, package index or file could not give the model
     │   │   └── LicenceNotAccepted  its terms ask for consent; carries them
     │   └── ModelInUse
@@ -75,6 +79,26 @@ class UnknownModel(RequestError):
         self.nearest = nearest
 
 
+class UnfitModel(RequestError):
+    """The model is installed, but llama.cpp cannot load it, or would answer nonsense with it.
+
+    Args:
+        model: its name.
+        state: the verdict, `needs a fix` or `unsupported`.
+        why: the reason, and what to do.
+    """
+
+    code = "model_unfit"
+
+    def __init__(self, model: str, *, state: str, why: str) -> None:
+        super().__init__(
+            f"'{model}' cannot be served here ({state}). {why} `reshore show {model}` says more.",
+            param="model",
+        )
+        self.model = model
+        self.state = state
+
+
 class ContextTooLong(RequestError):
     """The prompt alone is longer than the context that one slot has."""
 
@@ -94,6 +118,31 @@ class Unsupported(RequestError):
     """The model or its engine cannot honour what a field asks for."""
 
     code = "unsupported_parameter"
+
+
+class LacksCapability(Unsupported):
+    """The model does not have the capability that the request needs.
+
+    Args:
+        message: what is missing and what to do instead.
+        model: the model, as `reshore list` shows it.
+        capability: completion, insert, vision, embedding or thinking.
+    """
+
+    def __init__(
+        self, message: str, *, model: str, capability: str, param: str | None = "model"
+    ) -> None:
+        super().__init__(message, param=param)
+        self.model = model
+        self.capability = capability
+
+
+class EmptyBody(RequestError):
+    """The request has no body where one is needed."""
+
+
+class WrongOptionType(RequestError):
+    """A value in `options` has another type than the option takes."""
 
 
 class BodyTooLarge(RequestError):
@@ -231,6 +280,10 @@ class BadName(StoreError):
 
 class BadModelFile(StoreError):
     """A model file is damaged, hostile or of a kind that cannot be served."""
+
+
+class BadRecipe(StoreError):
+    """What a model is to be made of (a Modelfile, say) cannot be understood or carried out."""
 
 
 class DigestMismatch(StoreError):

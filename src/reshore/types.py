@@ -8,7 +8,7 @@ knows a dialect. Field names follow the vocabulary of the design: *prompt_tokens
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -75,25 +75,33 @@ class ToolChoice(Struct, frozen=True, kw_only=True):
 
 
 class ResponseFormat(Struct, frozen=True, kw_only=True):
-    """The shape the answer must have. `schema` only with kind `json_schema`."""
+    """The shape the answer must have. `schema` only with kind `json_schema`.
+
+    `param` is where the schema stood in the request, for error messages.
+    """
 
     kind: Literal["text", "json_object", "json_schema"] = "text"
     name: str | None = None
     schema: dict[str, Any] | bool | None = None
     strict: bool = False
+    param: str = "response_format.json_schema.schema"
 
 
 class Sampling(Struct, frozen=True, kw_only=True):
     """How tokens are chosen. None means: the model's own default.
 
-    `max_tokens` None means until the model stops or the context ends. `logit_bias` maps token id
-    to a bias in -100..100.
+    `max_tokens` below 0 means until the model stops or the context ends, which is also what the
+    engine does when neither request nor model says anything. `repeat_last_n` is how many tokens
+    the penalties look back at (0: none, -1: the whole context). `logit_bias` maps token id to a
+    bias in -100..100.
     """
 
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
     min_p: float | None = None
+    typical_p: float | None = None
+    repeat_last_n: int | None = None
     repeat_penalty: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
@@ -110,14 +118,24 @@ class Options(Struct, frozen=True, kw_only=True):
         keep_alive_s: seconds the model stays loaded after this request; negative: forever;
             None: as configured.
         num_ctx: context length the client asks for; never causes a reload.
+        truncate: what is too long is cut until it fits, and the reply says so; otherwise it is
+            an error.
     """
 
     keep_alive_s: float | None = None
     num_ctx: int | None = None
+    truncate: bool = False
 
 
 class ChatRequest(Struct, frozen=True, kw_only=True):
-    """A conversation to continue. `top_logprobs` None: no log-probabilities at all."""
+    """A conversation to continue.
+
+    Attributes:
+        top_logprobs: None for no log-probabilities at all.
+        thinking: whether the model thinks first; None leaves it to the model.
+        context: tokens of an earlier exchange, as `Reply.context` gave them, that go before the
+            conversation as they are (Ollama's `context`).
+    """
 
     model: str
     messages: tuple[Message, ...]
@@ -130,6 +148,8 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     n: int = 1
     top_logprobs: int | None = None
     reasoning_effort: str | None = None
+    thinking: bool | None = None
+    context: tuple[int, ...] = ()
 
 
 Prompt = str | tuple[int, ...]
@@ -143,6 +163,7 @@ class CompletionRequest(Struct, frozen=True, kw_only=True):
         best_of: how many are generated per prompt, of which the `n` likeliest are returned.
         echo: the prompt stands before the completion.
         logprobs: alternatives per token, None for no log-probabilities.
+        response_format: the shape of the completion; not together with a suffix.
     """
 
     model: str
@@ -152,16 +173,23 @@ class CompletionRequest(Struct, frozen=True, kw_only=True):
     n: int = 1
     best_of: int | None = None
     logprobs: int | None = None
+    response_format: ResponseFormat = ResponseFormat()
     sampling: Sampling = Sampling()
     options: Options = Options()
 
 
 class EmbedRequest(Struct, frozen=True, kw_only=True):
-    """Inputs to embed; `dimensions` cuts and renormalises each vector."""
+    """Inputs to embed; `dimensions` cuts and renormalises each vector.
+
+    `normalise` False leaves the vectors as long as the model makes them. `prompt_name` asks for a
+    task prefix of the model (`query`, `document`) before each input.
+    """
 
     model: str
     inputs: tuple[Prompt, ...]
     dimensions: int | None = None
+    normalise: bool = True
+    prompt_name: str | None = None
     options: Options = Options()
 
 
@@ -236,6 +264,8 @@ class Reply:
         system_fingerprint: changes whenever the same seed may give another text.
         verify: what in one choice's finished text breaks the schema that was asked for, where
             generation could not enforce all of it; None where there is nothing to check.
+        context: token ids of the prompt and of the finished text given to it, for a request that
+            goes on from there; only while the reply is open. None where there are no such ids.
     """
 
     model: str
@@ -243,6 +273,7 @@ class Reply:
     notices: dict[str, str] = field(default_factory=dict)
     system_fingerprint: str = "fp_reshore"
     verify: Callable[[str], Sequence[str]] | None = None
+    context: Callable[[str], Awaitable[Sequence[int]]] | None = None
 
 
 class Embeddings(Struct, frozen=True, kw_only=True):
@@ -251,6 +282,7 @@ class Embeddings(Struct, frozen=True, kw_only=True):
     model: str
     vectors: tuple[bytes, ...]
     prompt_tokens: int
+    load_ms: float = 0.0
     notices: dict[str, str] = {}
 
 

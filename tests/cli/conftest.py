@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,9 +83,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def install(home: Path, name: str = "tiny") -> None:
+def install(home: Path, name: str = "tiny", **options: Any) -> None:
     """Put a model of a few kilobytes into the store of a home."""
-    file = write_tiny_gguf(home.parent / f"{name}.gguf")
+    file = write_tiny_gguf(home.parent / f"{name}.gguf", **options)
     create(Store(home / "models"), name, file)
 
 

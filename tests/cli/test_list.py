@@ -6,7 +6,7 @@ from tests.cli.conftest import install
 def test_an_empty_store_hints_at_pull(cli):
     ended = cli("list")
     assert ended.code == 0
-    assert ended.out == "NAME  ID  SIZE  MODIFIED  SOURCE\n"
+    assert ended.out == "NAME  ID  SIZE  MODIFIED  STATE  SOURCE\n"
     assert "reshore pull" in ended.err
 
 
@@ -21,7 +21,18 @@ def test_models_are_listed_with_size_and_source(cli, home):
 def test_json_holds_the_documented_keys(cli, home):
     install(home)
     (model,) = json.loads(cli("list", "--json").out)
-    assert set(model) == {"name", "digest", "size", "modified_s", "source", "read_only"}
+    assert set(model) == {
+        "name",
+        "digest",
+        "size",
+        "modified_s",
+        "state",
+        "capabilities",
+        "source",
+        "read_only",
+    }
+    assert model["state"] == "servable"
+    assert model["capabilities"] == ["completion"]
     assert model["name"] == "tiny:latest"
     assert model["size"] > 1000
     assert len(model["digest"]) == 64

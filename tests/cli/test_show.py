@@ -24,6 +24,13 @@ def test_json_holds_the_documented_keys(cli, home):
         "context_length",
         "embedding_length",
         "capabilities",
+        "state",
+        "reason",
+        "fix",
+        "notes",
+        "chat_template",
+        "pooling",
+        "prompts",
         "template",
         "parameters",
         "system",
@@ -34,6 +41,29 @@ def test_json_holds_the_documented_keys(cli, home):
     }
     assert shown["template"] is True
     assert shown["licence"] is None
+
+
+def test_an_embedding_model_shows_its_pooling_and_prefixes(cli, home):
+    extra = {"nomic-bert.pooling_type": 1, "nomic-bert.attention.causal": False}
+    install(
+        home,
+        "nomic-embed-text",
+        architecture="nomic-bert",
+        chat_template=None,
+        extra=extra,
+    )
+    shown = json.loads(cli("show", "nomic-embed-text", "--json").out)
+    assert shown["pooling"] == "mean"
+    assert shown["prompts"]["query"] == "search_query: "
+    assert "prompt document        'search_document: '" in cli("show", "nomic-embed-text").out
+
+
+def test_a_model_without_a_template_says_that_it_cannot_chat(cli, home):
+    install(home, "base", chat_template=None)
+    shown = json.loads(cli("show", "base", "--json").out)
+    assert shown["template"] is False
+    assert "chat is refused" in shown["notes"][0]
+    assert "chat template  no\n" in cli("show", "base").out
 
 
 def test_an_alias_shows_its_model(cli, home):

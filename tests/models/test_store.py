@@ -14,7 +14,9 @@ from reshore.errors import (
     BadName,
     DigestMismatch,
     DiskFull,
+    ReshoreError,
     StoreError,
+    UnfitModel,
     UnknownModel,
 )
 from reshore.models.manifest import (
@@ -23,6 +25,8 @@ from reshore.models.manifest import (
     PARAMS_TYPE,
     PROJECTOR_TYPE,
     SYSTEM_TYPE,
+    TEMPLATE_TYPE,
+    TENSOR_TYPE,
     Layer,
     Manifest,
     encode_manifest,
@@ -50,12 +54,15 @@ def install(store: Store, name: str, model: bytes, *more: tuple[str, bytes]) -> 
     return body
 
 
+_OWN = (".lock", ".verified.lock", "verified.json", "summaries.json")
+
+
 def tree(root: Path) -> dict[str, int]:
-    """Every file below, without the locks and the cache."""
+    """Every file below, without the locks and the caches."""
     return {
         str(path.relative_to(root)): path.stat().st_size
         for path in root.rglob("*")
-        if path.is_file() and path.name not in (".lock", ".verified.lock", "verified.json")
+        if path.is_file() and path.name not in _OWN
     }
 
 
@@ -85,7 +92,8 @@ def test_resolve_gives_what_an_engine_needs(store: Store, tiny: bytes) -> None:
 
 
 def test_a_projector_layer_gives_vision(store: Store, tiny: bytes, tmp_path: Path) -> None:
-    clip = write_tiny_gguf(tmp_path / "clip", architecture="clip", chat_template=None)
+    says = {"clip.projector_type": "mlp"}
+    clip = write_tiny_gguf(tmp_path / "clip", architecture="clip", chat_template=None, extra=says)
     install(store, "see", tiny, (PROJECTOR_TYPE, clip.read_bytes()))
     found = store.resolve("see")
     assert found.projector_path is not None
@@ -255,23 +263,46 @@ def test_a_damaged_manifest_is_refused_listed_around_and_removable(
 
 
 @pytest.mark.parametrize(
-    ("layers", "reason"),
+    ("layers", "error", "reason"),
     [
-        ((), "0 model files"),
-        (((MODEL_TYPE, b"a"), (MODEL_TYPE, b"b")), "2 model files"),
-        ((("application/vnd.ollama.image.tensor", b"t"),), "separate tensors"),
-        (((MODEL_TYPE, b"a"), ("application/vnd.ollama.image.adapter", b"l")), "adapter"),
-        (((MODEL_TYPE, b"something else"),), "no GGUF"),
+        ((), UnfitModel, "no model file"),
+        (((MODEL_TYPE, b"a"), (MODEL_TYPE, b"b")), UnfitModel, "2 files"),
+        (((TENSOR_TYPE, b"t"),), UnfitModel, "separate tensors"),
+        (((MODEL_TYPE, b"something else"),), BadModelFile, "no GGUF"),
     ],
 )
 def test_what_llama_cpp_cannot_load_is_refused_with_the_reason(
-    store: Store, layers: tuple[tuple[str, bytes], ...], reason: str
+    store: Store,
+    layers: tuple[tuple[str, bytes], ...],
+    error: type[ReshoreError],
+    reason: str,
 ) -> None:
     config = store.add_blob([b"{}"], CONFIG_TYPE)
     stored = tuple(store.add_blob([body], kind) for kind, body in layers)
     store.save("m", encode_manifest(Manifest(schema_version=2, config=config, layers=stored)))
-    with pytest.raises(BadModelFile, match=reason):
+    with pytest.raises(error, match=reason):
         store.resolve("m")
+
+
+def test_an_unfit_model_is_given_to_who_insists(store: Store, tmp_path: Path) -> None:
+    file = write_tiny_gguf(tmp_path / "x", architecture="gptoss").read_bytes()
+    install(store, "gpt-oss:20b", file)
+    with pytest.raises(UnfitModel, match=r"needs a fix.*gpt-oss-20b-GGUF") as caught:
+        store.resolve("gpt-oss:20b")
+    assert (caught.value.model, caught.value.state) == ("gpt-oss:20b", "needs a fix")
+    assert store.known("gpt-oss:20b") is None
+    assert store.resolve("gpt-oss:20b", force=True).model_path.read_bytes() == file
+
+
+def test_a_known_go_template_makes_the_prompts_of_a_file_without_one(
+    store: Store, tmp_path: Path
+) -> None:
+    file = write_tiny_gguf(tmp_path / "x", chat_template=None).read_bytes()
+    install(store, "known", file, (TEMPLATE_TYPE, b"<start_of_turn>user\n<end_of_turn>"))
+    install(store, "plain", file, (TEMPLATE_TYPE, b"{{ .Prompt }}"))
+    assert store.resolve("known").template == "gemma"
+    assert store.resolve("plain").template is None
+    assert store.describe("known").chat_template == "gemma"
 
 
 class TestReadOnlyStores:

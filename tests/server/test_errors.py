@@ -11,7 +11,10 @@ from reshore.server.errors import render
 def instances() -> list[errors.ReshoreError]:
     special: dict[type, errors.ReshoreError] = {
         errors.UnknownModel: errors.UnknownModel("m"),
+        errors.UnfitModel: errors.UnfitModel("m", state="unsupported", why="It is odd."),
         errors.ContextTooLong: errors.ContextTooLong(prompt_tokens=9, context_length=4),
+        errors.LacksCapability: errors.LacksCapability("no", model="m", capability="vision"),
+        errors.UnfitModel: errors.UnfitModel("m", state="unsupported", why="no"),
         errors.Overloaded: errors.Overloaded("full", retry_after_s=2.2),
         errors.UpstreamStatus: errors.UpstreamStatus("no", backend="b", status=500),
         errors.DigestMismatch: errors.DigestMismatch("blob", want="a", got="b"),
@@ -54,6 +57,7 @@ def test_each_error_is_an_object_that_openais_clients_read(error: errors.Reshore
         (errors.Stalled("x", model="m"), 504),
         (errors.Crashed("x", model="m"), 502),
         (errors.Unsupported("x"), 400),
+        (errors.UnfitModel("m", state="needs a fix", why="x"), 400),
     ],
 )
 def test_statuses(error: errors.ReshoreError, status: int) -> None:

@@ -19,7 +19,8 @@ from typer.main import get_command
 from reshore import __version__
 from reshore.cli.failure import ExitCode, Failure, failure_of
 
-# Name -> what the list of commands says. `reshore.cli.<name>` holds the function `command`.
+# Name -> what the list of commands says. `reshore.cli.<name>` holds the function `command`, with
+# `_` for `-`.
 COMMANDS = {
     "serve": "Answer OpenAI's API from local models.",
     "run": "Ask a model once, or chat with it.",
@@ -30,6 +31,7 @@ COMMANDS = {
     "ps": "List the models in memory.",
     "stop": "Unload a model from memory.",
     "rm": "Remove installed models.",
+    "import-ollama": "Judge the models of an Ollama store, and serve them from there.",
     "config": "Print every setting, and where it comes from.",
 }
 
@@ -50,10 +52,13 @@ class LazyGroup(TyperGroup):
 
 
 def load_command(name: str) -> TyperCommand:
-    """Import a command's module and make the command of its function."""
-    module = importlib.import_module(f"reshore.cli.{name}")
+    """Import a command's module and make the command of its function.
+
+    A module that reads its arguments in a way of its own has the class `Command` for it.
+    """
+    module = importlib.import_module(f"reshore.cli.{name.replace('-', '_')}")
     single = typer.Typer(add_completion=False)
-    single.command(name)(module.command)
+    single.command(name, cls=getattr(module, "Command", TyperCommand))(module.command)
     command = get_command(single)
     assert isinstance(command, TyperCommand)
     return command

@@ -11,29 +11,48 @@ from rich.text import Text
 
 from reshore.cli.output import Json, human_bytes, human_count, print_aligned, print_json
 from reshore.config import load
+from reshore.models.judge import State, Verdict
+from reshore.models.layout import Installed
+from reshore.models.prompts import known_prompts
 from reshore.models.store import Description, Store
 from reshore.routing.aliases import Aliases
+
+_POOLINGS = ("none", "mean", "cls", "last", "rank")
 
 
 class Shown(Struct, frozen=True, kw_only=True):
     """The JSON of `show`. `size` in bytes, lengths in tokens or elements, None for unknown.
 
-    `template`: whether the model knows how to put a conversation into a prompt.
+    Attributes:
+        state: the verdict: servable, needs a fix, unsupported.
+        reason, fix: why it is not servable, and what to do; "" if it is.
+        notes: what is different from Ollama.
+        template: whether the model knows how to put a conversation into a prompt.
+        chat_template: what does it: `file`, or the name of a known format; None without any.
+        pooling: how an embedding model makes one vector of many; None for others.
+        prompts: the known task prefixes of an embedding model, by `prompt_name`.
     """
 
     name: str
-    architecture: str
-    parameter_count: int
-    quantization: str
-    context_length: int | None
-    embedding_length: int
-    capabilities: tuple[str, ...]
-    template: bool
-    parameters: dict[str, Any]
-    system: str | None
+    state: State
+    reason: str
+    fix: str
+    notes: tuple[str, ...]
+    architecture: str | None = None
+    parameter_count: int | None = None
+    quantization: str | None = None
+    context_length: int | None = None
+    embedding_length: int | None = None
+    capabilities: tuple[str, ...] = ()
+    template: bool = False
+    chat_template: str | None = None
+    pooling: str | None = None
+    prompts: dict[str, str] = {}
+    parameters: dict[str, Any] = {}
+    system: str | None = None
     size: int
     source: str
-    licence: str | None
+    licence: str | None = None
     digest: str
 
 
@@ -44,7 +63,12 @@ def command(
     """Show a model's architecture, size, context, capabilities, source and licence."""
     config = load()
     name = Aliases(config.aliases).resolve(model)
-    shown = _shown(Store.from_config(config).describe(name))
+    store = Store.from_config(config)
+    installed = store.get(name)
+    summary = store.summary(installed)
+    # A damaged model is described all the same: the error says what is wrong with it.
+    readable = summary.architecture or summary.verdict.state == "damaged"
+    shown = _shown(installed, summary.verdict, store.describe(name) if readable else None)
     if as_json:
         print_json(shown)
         return
@@ -56,24 +80,45 @@ def command(
     print_aligned(table)
 
 
-def _shown(model: Description) -> Shown:
-    facts, installed = model.facts, model.installed
+def _shown(installed: Installed, verdict: Verdict, model: Description | None) -> Shown:
+    """All that is known; of a model whose files cannot be read, what its manifest says."""
+    judged: dict[str, Any] = {
+        "name": str(installed.name),
+        "state": verdict.state,
+        "reason": verdict.reason,
+        "fix": verdict.fix,
+        "notes": verdict.notes,
+        "size": installed.size,
+        "source": installed.source,
+        "digest": installed.digest,
+    }
+    if model is None:
+        return Shown(**judged)
+    facts = model.facts
+    embeds = "embedding" in model.capabilities
     return Shown(
-        name=str(installed.name),
+        **judged,
         architecture=facts.architecture,
         parameter_count=facts.parameter_count,
         quantization=facts.quantization,
         context_length=facts.context_length or None,
         embedding_length=facts.embedding_length,
         capabilities=model.capabilities,
-        template=bool(facts.chat_template or model.template),
+        template=model.chat_template is not None,
+        chat_template=model.chat_template,
+        pooling=_pooling(facts.pooling) if embeds else None,
+        prompts=known_prompts(str(installed.name), facts) if embeds else {},
         parameters=model.parameters,
         system=model.system,
-        size=installed.size,
-        source=installed.source,
         licence=_licence(model),
-        digest=installed.digest,
     )
+
+
+def _pooling(number: int | None) -> str:
+    """In words; a file that names none gets the mean, as the engine does it."""
+    if number is None:
+        return "mean (not said by the file)"
+    return _POOLINGS[number] if number < len(_POOLINGS) else str(number)
 
 
 def _licence(model: Description) -> str | None:
@@ -86,19 +131,13 @@ def _licence(model: Description) -> str | None:
 
 
 def _lines(shown: Shown) -> list[tuple[str, str]]:
-    lines = [
-        ("name", shown.name),
-        ("architecture", shown.architecture),
-        ("parameters", human_count(shown.parameter_count)),
-        ("quantization", shown.quantization),
-        ("context", f"{shown.context_length} tokens" if shown.context_length else "unknown"),
-        ("embedding", f"{shown.embedding_length} elements"),
-        ("capabilities", ", ".join(shown.capabilities) or "none"),
-        ("chat template", "yes" if shown.template else "no"),
-        *((f"option {key}", str(value)) for key, value in shown.parameters.items()),
-    ]
-    if shown.system is not None:
-        lines.append(("system prompt", shown.system))
+    lines = [("name", shown.name)]
+    if shown.state != "servable":
+        lines += [("state", shown.state), ("because", shown.reason)]
+        lines += [("to do", shown.fix)] if shown.fix else []
+    if shown.architecture is not None:
+        lines += _facts(shown)
+    lines += [("note", note) for note in shown.notes]
     return [
         *lines,
         ("size", human_bytes(shown.size)),
@@ -106,3 +145,29 @@ def _lines(shown: Shown) -> list[tuple[str, str]]:
         ("licence", shown.licence or "unknown"),
         ("digest", shown.digest),
     ]
+
+
+def _facts(shown: Shown) -> list[tuple[str, str]]:
+    lines = [
+        ("architecture", shown.architecture or "unknown"),
+        ("parameters", human_count(shown.parameter_count or 0)),
+        ("quantization", shown.quantization or "unknown"),
+        ("context", f"{shown.context_length} tokens" if shown.context_length else "unknown"),
+        ("embedding", f"{shown.embedding_length} elements"),
+        ("capabilities", ", ".join(shown.capabilities) or "none"),
+    ]
+    if shown.pooling is None:
+        lines.append(("chat template", _template(shown.chat_template)))
+    else:
+        lines.append(("pooling", f"{shown.pooling}; vectors are scaled to length 1"))
+    lines += [(f"prompt {name}", repr(text)) for name, text in shown.prompts.items()]
+    lines += [(f"option {key}", str(value)) for key, value in shown.parameters.items()]
+    if shown.system is not None:
+        lines.append(("system prompt", shown.system))
+    return lines
+
+
+def _template(name: str | None) -> str:
+    if name is None:
+        return "no"
+    return "yes" if name == "file" else f"{name} (recognised)"

@@ -38,6 +38,8 @@ class Launch(Struct, frozen=True, kw_only=True):
         name: the model's name, for its replies.
         echo: knobs of the scripted engine, which alone reads them.
         embedding_length: elements of an embedding.
+        adapter_paths: LoRA adapters to apply to the model.
+        chat_template: a built-in's name or a Jinja text; None for the one in the file.
     """
 
     parent_pid: int
@@ -48,6 +50,8 @@ class Launch(Struct, frozen=True, kw_only=True):
     plan: LaunchPlan
     echo: EchoConfig
     embedding_length: int
+    adapter_paths: tuple[str, ...] = ()
+    chat_template: str | None = None
 
 
 class Guarded(Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from reshore.engine.hardware import Hardware, memory
 from reshore.engine.plan import make_plan
 from reshore.engine.process import ProcessEngine
 from reshore.engine.spawn import Command
+from reshore.models import templates
 from reshore.models.facts import Servable
 
 _MIB = 1 << 20
@@ -94,6 +95,8 @@ def _python_command(model: Servable, plan: LaunchPlan, settings: EngineConfig, k
         plan=plan,
         echo=settings.echo,
         embedding_length=model.facts.embedding_length,
+        adapter_paths=tuple(map(str, model.adapter_paths)),
+        chat_template=templates.argument(model.template),
     )
     module = "reshore.engine.echo" if settings.kind == "echo" else "reshore.engine.worker"
     return _command(module, msgspec.json.encode(launch), key=key)
@@ -151,10 +154,20 @@ def server_arguments(model: Servable, plan: LaunchPlan, *, gpu_layers: int = -1)
     if plan.embedding:
         # Without pooling there would be a vector per token, which /v1/embeddings refuses.
         arguments["--pooling"] = _POOLINGS[plan.pooling or 1]
-    flags = ["--slots", "--jinja", "--no-webui", "--offline", "--no-kv-unified"]
+    flags = ["--slots", *_template(model), "--no-webui", "--offline", "--no-kv-unified"]
     if plan.embedding:
         flags.append("--embeddings")
-    return [str(word) for pair in arguments.items() for word in pair] + flags
+    adapters = [word for path in model.adapter_paths for word in ("--lora", str(path))]
+    return [str(word) for pair in arguments.items() for word in pair] + adapters + flags
+
+
+def _template(model: Servable) -> list[str]:
+    """llama-server reads `--chat-template` by what was said before it: Jinja, or a name."""
+    template = templates.argument(model.template)
+    if template is None:
+        return ["--jinja"]
+    reader = "--jinja" if templates.is_jinja(template) else "--no-jinja"
+    return [reader, "--chat-template", template]
 
 
 def _command(

@@ -24,9 +24,11 @@ from reshore.engine.child import (
 )
 from reshore.engine.hardware import Gpu
 from reshore.engine.libraries import explain
+from reshore.models.templates import is_jinja
 
 _WARNINGS = 2  # llama.cpp's verbosity: what it logs per request at "info" nobody reads
 _MIB = 1 << 20
+_FULL_SCALE = 1.0  # of a LoRA adapter, as Ollama applies it
 
 
 def main() -> None:
@@ -71,7 +73,13 @@ def parameters(xllamacpp: Any, launch: Launch) -> Any:
     params.cpuparams.n_threads = plan.threads
     params.cpuparams_batch.n_threads = plan.threads
     params.cache_ram_mib = plan.prompt_cache_bytes // _MIB
+    params.lora_adapters = [
+        xllamacpp.CommonAdapterLoraInfo(path, _FULL_SCALE) for path in launch.adapter_paths
+    ]
     params.warmup = True
+    if launch.chat_template is not None:
+        params.chat_template = launch.chat_template
+        params.use_jinja = is_jinja(launch.chat_template)
     params.fit_params = False  # the plan has done that; a second opinion would change the context
     params.n_gpu_layers = plan.gpu_layers
     if plan.tensor_split:

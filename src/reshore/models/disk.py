@@ -43,8 +43,11 @@ def _shown(path: Path) -> str:
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
-def write_atomic(path: Path, body: bytes, *, durable: bool = True) -> None:
+def write_atomic(path: Path, body: bytes, *, durable: bool = True, mode: int | None = None) -> None:
     """Replace a file: a reader, also after a power failure, sees the old or the new content.
+
+    Args:
+        mode: the file's permissions, from its first byte on; None leaves them to the umask.
 
     Raises:
         OSError: nothing has changed.
@@ -53,6 +56,8 @@ def write_atomic(path: Path, body: bytes, *, durable: bool = True) -> None:
     temporary = temporary_beside(path)
     try:
         with open(temporary, "xb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             file.write(body)
             if durable:
                 file.flush()

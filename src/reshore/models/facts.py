@@ -7,6 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from reshore.types import Message
+
 
 class GgufFacts(Struct, frozen=True, kw_only=True):
     """The header of a checked GGUF file, without the weights.
@@ -23,6 +25,8 @@ class GgufFacts(Struct, frozen=True, kw_only=True):
         causal: whether attention is causal; False for BERT-like encoders.
         special_tokens: token text by role (bos, eos, fim_pre, fim_suf, fim_mid …) as far as given.
         metadata: every scalar key of the header, and short arrays; long arrays are left out.
+        text_arrays: the keys that hold an array of strings.
+        tensors: names with their numbers as `*` (`blk.*.attn_q.weight`) -> shape of the first one.
     """
 
     architecture: str
@@ -46,6 +50,8 @@ class GgufFacts(Struct, frozen=True, kw_only=True):
     other_bytes: int
     file_bytes: int
     metadata: dict[str, Any]
+    text_arrays: frozenset[str] = frozenset()
+    tensors: dict[str, tuple[int, ...]] = {}
 
     @property
     def weight_bytes(self) -> int:
@@ -64,6 +70,10 @@ class Servable(Struct, frozen=True, kw_only=True):
         capabilities: among completion, tools, vision, embedding, thinking, insert.
         parameters: the model's own default options (Ollama's params layer), {} without one.
         system: the model's own system prompt, None without one.
+        template: what makes the prompts: `file` (the one in the GGUF file), the name of a format
+            of `models.templates`, None without any: then it can complete and not chat.
+        messages: example turns that go before every conversation (Modelfile's MESSAGE).
+        adapter_paths: LoRA adapters' blobs, applied to the model when it is loaded.
         size: bytes of all blobs.
         modified_s: when the manifest was written, seconds since the epoch.
     """
@@ -78,3 +88,6 @@ class Servable(Struct, frozen=True, kw_only=True):
     system: str | None
     size: int
     modified_s: float
+    template: str | None = "file"
+    messages: tuple[Message, ...] = ()
+    adapter_paths: tuple[Path, ...] = ()

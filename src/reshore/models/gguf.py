@@ -6,13 +6,24 @@ import os
 import re
 import stat
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from reshore.errors import BadModelFile
 from reshore.models.facts import GgufFacts
 from reshore.models.ggml import FILE_TYPES, TENSOR_TYPES
-from reshore.models.header import Header, HeaderError, Vocabulary, parse_header
+from reshore.models.header import (
+    KEPT_ELEMENTS,
+    STRINGS_LIMIT,
+    Header,
+    HeaderError,
+    Vocabulary,
+    parse_header,
+)
 
 LAYERS_LIMIT = 4096  # published models have fewer than 200
 _COUNT_LIMIT = 1 << 40
@@ -24,6 +35,7 @@ _ENCODERS = frozenset(
 )  # fmt: skip
 
 _LAYER = re.compile(r"(?:[a-z]\.)?blk\.([0-9]{1,4})\.")
+_NUMBER = re.compile(r"(?<=\.)[0-9]+(?=\.)")
 
 # Role -> key of the token's id, as llama.cpp names them ("seperator" is its spelling).
 _TOKEN_KEYS = {
@@ -61,19 +73,64 @@ def read_facts(path: Path) -> GgufFacts:
     Raises:
         BadModelFile: it is no GGUF file, damaged, hostile, or one part of several.
     """
+    with _header_errors(path):
+        header, file_bytes = _read_header(path, keep=KEPT_ELEMENTS)
+        return _facts(header, file_bytes)
+
+
+class TensorEntry(Struct, frozen=True, kw_only=True):
+    """One tensor of a file, as people are shown it; `type` as llama.cpp calls it (Q4_K)."""
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+
+
+class Contents(Struct, frozen=True, kw_only=True):
+    """The header of a file for people to read: all keys, and what the tensors are."""
+
+    metadata: dict[str, Any]
+    tensors: tuple[TensorEntry, ...]
+
+
+def read_contents(path: Path, *, whole: bool) -> Contents:
+    """Everything that a file's header says; blocks as `read_facts`, longer if `whole`.
+
+    Args:
+        whole: arrays of any length; otherwise those of more than 512 elements are empty.
+
+    Raises:
+        BadModelFile: as `read_facts`.
+    """
+    with _header_errors(path):
+        header, _ = _read_header(path, keep=STRINGS_LIMIT if whole else KEPT_ELEMENTS)
+    omitted: dict[str, Any] = {key: [] for key in header.lengths if key not in header.metadata}
+    tensors = (
+        TensorEntry(name=tensor.name, type=TENSOR_TYPES[tensor.kind][0], shape=tensor.shape)
+        for tensor in header.tensors
+    )
+    return Contents(metadata=header.metadata | omitted, tensors=tuple(tensors))
+
+
+@contextmanager
+def _header_errors(path: Path) -> Iterator[None]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(descriptor, "rb", buffering=0) as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise BadModelFile(f"{path.name} is not a regular file")
-            return _facts(parse_header(file, status.st_size), status.st_size)
+        yield
     except HeaderError as error:
         raise BadModelFile(
             f"{path.name} cannot be used as a model: {error}. Get the file again, or another one."
         ) from error
     except OSError as error:
         raise BadModelFile(f"{path.name} cannot be read: {error.strerror}") from error
+
+
+def _read_header(path: Path, *, keep: int) -> tuple[Header, int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(descriptor, "rb", buffering=0) as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise BadModelFile(f"{path.name} is not a regular file")
+        return parse_header(file, status.st_size, keep=keep), status.st_size
 
 
 def _facts(header: Header, file_bytes: int) -> GgufFacts:
@@ -106,6 +163,8 @@ def _facts(header: Header, file_bytes: int) -> GgufFacts:
         other_bytes=other,
         file_bytes=file_bytes,
         metadata=header.metadata,
+        text_arrays=header.text_arrays,
+        tensors=_kinds(header),
     )
 
 
@@ -167,6 +226,14 @@ class _Metadata:
     def causal(self) -> bool:
         default = self.architecture not in _ENCODERS
         return bool(self._values.get(f"{self.architecture}.attention.causal", default))
+
+
+def _kinds(header: Header) -> dict[str, tuple[int, ...]]:
+    """One entry for all the tensors whose names differ in numbers alone."""
+    found: dict[str, tuple[int, ...]] = {}
+    for tensor in header.tensors:
+        found.setdefault(_NUMBER.sub("*", tensor.name), tensor.shape)
+    return found
 
 
 def _weight_bytes(header: Header, block_count: int) -> tuple[tuple[int, ...], int]:

@@ -97,27 +97,38 @@ class Vocabulary(Struct, frozen=True):
 
 
 class Header(Struct, frozen=True, kw_only=True):
-    """A header that holds together. `metadata` lacks arrays of more than `KEPT_ELEMENTS`."""
+    """A header that holds together. `metadata` lacks arrays of more than `KEPT_ELEMENTS`.
+
+    Attributes:
+        text_arrays: the keys whose value is an array of strings, of any length.
+        pairs: where in the file each key's pair is: its first byte, and the one after its last.
+        pairs_end, records_end: where the pairs and the tensor records end.
+    """
 
     version: int
     metadata: dict[str, Any]
     lengths: dict[str, int]
+    text_arrays: frozenset[str]
+    pairs: dict[str, tuple[int, int]]
+    pairs_end: int
+    records_end: int
     tensors: tuple[Tensor, ...]
     vocabulary: Vocabulary
     data_start: int
 
 
-def parse_header(file: BinaryIO, file_bytes: int) -> Header:
+def parse_header(file: BinaryIO, file_bytes: int, *, keep: int = KEPT_ELEMENTS) -> Header:
     """Read and check everything before the data.
 
     Args:
         file: positioned at its start.
         file_bytes: how long the file is.
+        keep: elements of the longest array that is put into `metadata`.
 
     Raises:
         HeaderError: the header is damaged, hostile or of an unknown version.
     """
-    return _Parser(_Cursor(file, file_bytes), file_bytes).parse()
+    return _Parser(_Cursor(file, file_bytes), file_bytes, keep).parse()
 
 
 class _Cursor:
@@ -182,11 +193,14 @@ class _Cursor:
 class _Parser:
     """Reads one header; the fields are what is known so far."""
 
-    def __init__(self, cursor: _Cursor, file_bytes: int) -> None:
+    def __init__(self, cursor: _Cursor, file_bytes: int, keep: int) -> None:
         self._cursor = cursor
         self._file_bytes = file_bytes
+        self._keep = keep
         self._metadata: dict[str, Any] = {}
         self._lengths: dict[str, int] = {}
+        self._text_arrays: set[str] = set()
+        self._pairs: dict[str, tuple[int, int]] = {}
         self._token_offsets: array[int] = array("Q")
         self._strings_left = STRINGS_LIMIT
 
@@ -194,6 +208,7 @@ class _Parser:
         version, tensor_count, pair_count = self._preamble()
         for _ in range(pair_count):
             self._pair()
+        pairs_end = self._cursor.position
         alignment = self._alignment()
         records = self._records(tensor_count, alignment)
         data_start = -(-self._cursor.position // alignment) * alignment
@@ -202,6 +217,10 @@ class _Parser:
             version=version,
             metadata=self._metadata,
             lengths=self._lengths,
+            text_arrays=frozenset(self._text_arrays),
+            pairs=self._pairs,
+            pairs_end=pairs_end,
+            records_end=self._cursor.position,
             tensors=records,
             vocabulary=Vocabulary(self._cursor.data, self._token_offsets),
             data_start=data_start,
@@ -224,6 +243,7 @@ class _Parser:
         return version, tensor_count, pair_count
 
     def _pair(self) -> None:
+        start = self._cursor.position
         key = self._cursor.text("a metadata key", KEY_LIMIT)
         if not key:
             raise HeaderError("it has an empty metadata key")
@@ -236,6 +256,7 @@ class _Parser:
             self._metadata[key] = self._cursor.text(f"the value of {key!r}", TEXT_LIMIT)
         else:
             (self._metadata[key],) = self._numbers(key, kind, 1)
+        self._pairs[key] = start, self._cursor.position
 
     def _numbers(self, key: str, kind: int, count: int) -> tuple[Any, ...]:
         code = _SCALARS.get(kind)
@@ -257,7 +278,7 @@ class _Parser:
         if kind not in _SCALARS:
             raise HeaderError(f"{key!r} is an array of the unsupported type {kind}")
         size = struct.calcsize("<" + _SCALARS[kind]) * count
-        if count <= KEPT_ELEMENTS:
+        if count <= self._keep:
             self._metadata[key] = list(self._numbers(key, kind, count))
         else:
             self._cursor.skip(size)
@@ -267,6 +288,7 @@ class _Parser:
         if count > self._strings_left:
             raise HeaderError(f"{key!r} has {count} strings; at most {STRINGS_LIMIT} are allowed")
         self._strings_left -= count
+        self._text_arrays.add(key)
         cursor, offsets = self._cursor, array("Q")
         unpack, append = _U64.unpack_from, offsets.append
         data, position, available = cursor.data, cursor.position, len(cursor.data)
@@ -283,7 +305,7 @@ class _Parser:
         cursor.position = position
         if key == "tokenizer.ggml.tokens":
             self._token_offsets = offsets
-        if count <= KEPT_ELEMENTS:
+        if count <= self._keep:
             self._metadata[key] = [self._string_at(offset) for offset in offsets]
 
     def _string_at(self, offset: int) -> str:

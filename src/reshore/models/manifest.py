@@ -21,6 +21,8 @@ TEMPLATE_TYPE = _IMAGE + "template"
 SYSTEM_TYPE = _IMAGE + "system"
 PARAMS_TYPE = _IMAGE + "params"
 LICENSE_TYPE = _IMAGE + "license"
+MESSAGES_TYPE = _IMAGE + "messages"
+DRAFT_TYPE = _IMAGE + "draft"
 
 # Annotation that says where the model came from. Manifests from a registry are kept byte for byte,
 # so that their digest stays the registry's, and carry none: for them the host says it.
@@ -107,12 +109,10 @@ def model_layer(manifest: Manifest, what: str) -> Layer:
     """The one GGUF file of a model that llama.cpp can run as it is.
 
     Raises:
-        BadModelFile: there is none, or more than one, or adapters belong to it.
+        BadModelFile: there is none, or more than one.
     """
     if manifest.of(TENSOR_TYPE):
         raise BadModelFile(f"{what} is stored as separate tensors, which llama.cpp cannot load")
-    if manifest.of(ADAPTER_TYPE):
-        raise BadModelFile(f"{what} has a LoRA adapter, which is not supported; merge it first")
     models = manifest.of(MODEL_TYPE)
     if len(models) != 1:
         raise BadModelFile(

@@ -16,13 +16,20 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import msgspec
 from msgspec import Struct
 
 from reshore.config import Config
-from reshore.errors import BadModelFile, DiskFull, StoreError, UnknownModel
+from reshore.errors import (
+    BadModelFile,
+    DigestMismatch,
+    DiskFull,
+    StoreError,
+    UnfitModel,
+    UnknownModel,
+)
 from reshore.models.capabilities import capabilities
 from reshore.models.disk import (
     TEMPORARY_PREFIX,
@@ -35,10 +42,15 @@ from reshore.models.disk import (
 )
 from reshore.models.facts import GgufFacts, Servable
 from reshore.models.gguf import read_facts
+from reshore.models.judge import Verdict, broken, judge_files, judge_manifest
 from reshore.models.layout import Installed, Shelf
 from reshore.models.manifest import (
+    ADAPTER_TYPE,
     LICENSE_TYPE,
+    MESSAGES_TYPE,
+    MODEL_TYPE,
     PARAMS_TYPE,
+    PROJECTOR_TYPE,
     SYSTEM_TYPE,
     TEMPLATE_TYPE,
     TEXT_LIMIT,
@@ -50,7 +62,10 @@ from reshore.models.manifest import (
 )
 from reshore.models.names import Name, parse_name
 from reshore.models.partial import Partial
+from reshore.models.summary import Summaries, Summary
+from reshore.models.templates import choose
 from reshore.models.verified import Identity, Verifier, blob_name, identify, open_blob
+from reshore.types import Message
 
 _ABANDONED_S = 3600.0  # Ollama's grace for blobs that no manifest refers to
 _NEAREST = 3
@@ -58,7 +73,13 @@ _KEPT_FREE = 16 << 20  # bytes that a download must leave free
 
 
 class Description(Struct, frozen=True, kw_only=True):
-    """What `show` says about a model. The weights were not hashed for it."""
+    """What `show` says about a model. The weights were not hashed for it.
+
+    Attributes:
+        template: the Go template that came with it, which is kept and not run.
+        chat_template: what makes the prompts: `file`, the name of a built-in of llama.cpp, None.
+        config: the manifest's config blob, {} if it is none of Ollama's form.
+    """
 
     installed: Installed
     facts: GgufFacts
@@ -68,6 +89,10 @@ class Description(Struct, frozen=True, kw_only=True):
     system: str | None
     template: str | None
     licenses: tuple[str, ...]
+    verdict: Verdict
+    chat_template: str | None
+    config: dict[str, Any]
+    messages: tuple[Message, ...] = ()
 
 
 _Files = tuple[tuple[Path, Identity], ...]
@@ -76,7 +101,8 @@ _Files = tuple[tuple[Path, Identity], ...]
 class Store:
     """Installs, finds, checks and removes models.
 
-    Its mutable state is two caches, guarded by one lock: what was resolved, and what was verified.
+    Its mutable state is three caches, each with its lock: what was resolved, what was verified,
+    and what lists tell.
 
     Args:
         root: our own store (`<RESHORE_HOME>/models`); made when it is first written.
@@ -89,6 +115,7 @@ class Store:
         self._shelves = (self._own, *(Shelf(path, read_only=True) for path in read_only))
         self._lock = root / ".lock"
         self._verifier = Verifier(root / "verified.json", root / ".verified.lock")
+        self._summaries = Summaries(root / "summaries.json")
         self._guard = threading.Lock()
         self._resolved: dict[str, tuple[_Files, Servable]] = {}
 
@@ -136,12 +163,16 @@ class Store:
 
     # Serving
 
-    def resolve(self, name: Name | str) -> Servable:
+    def resolve(self, name: Name | str, *, force: bool = False) -> Servable:
         """A model that an engine may load: every blob has its digest, every header is sound.
 
         Hashes what was not verified before, so the first call for a large model takes a while.
 
+        Args:
+            force: give it also when it was judged unfit, for an engine that can do more.
+
         Raises:
+            UnfitModel: llama.cpp cannot answer with it; says why and what to do.
             UnknownModel: it is not installed; carries the nearest names.
             DigestMismatch: a blob was damaged or replaced.
             BadModelFile: a blob is missing, or the file cannot be served.
@@ -151,6 +182,9 @@ class Store:
             return known
         installed = self.get(name)
         shelf = Shelf(installed.root, read_only=installed.read_only)
+        verdict = self.summary(installed).verdict
+        if verdict.unfit and not force:
+            raise UnfitModel(str(installed.name), state=verdict.state, why=verdict.summary)
         files = [(shelf.manifest(installed.name), installed.identity)]
         paths = {digest: shelf.blob(digest) for digest in installed.manifest.blobs}
         files += [(path, self._verifier.check(path, digest)) for digest, path in paths.items()]
@@ -186,6 +220,20 @@ class Store:
         installed = self.get(name)
         return self._describe(Shelf(installed.root, read_only=installed.read_only), installed)
 
+    def summary(self, installed: Installed) -> Summary:
+        """What lists tell of a model: a few `stat` calls once its headers have been read.
+
+        A model whose files are missing or damaged has a verdict that says so; nothing is raised.
+        """
+        shelf = Shelf(installed.root, read_only=installed.read_only)
+        layers = (*installed.manifest.of(MODEL_TYPE), *installed.manifest.of(PROJECTOR_TYPE))
+        files = tuple(_identity(shelf.blob(layer.digest)) for layer in layers)
+        known = self._summaries.get(installed.digest, files)
+        if known is None:
+            known = self._summarize(shelf, installed)
+            self._summaries.put(installed.digest, files, known)
+        return known
+
     # Changing
 
     def blob(self, digest: str) -> Path:
@@ -204,6 +252,16 @@ class Store:
         self._verifier.check(path, layer.digest)
         return True
 
+    def keeps(self, digest: str) -> bool:
+        """Whether our store has a sound blob of that digest; a damaged one is removed."""
+        path = self.blob(digest)
+        try:
+            self._verifier.check(path, digest)
+        except (DigestMismatch, BadModelFile):
+            path.unlink(missing_ok=True)
+            return False
+        return True
+
     def partial(self, digest: str) -> Partial:
         """A writer for a blob whose digest is known; see `Partial`."""
         return Partial(self.root / "blobs", digest)
@@ -215,6 +273,16 @@ class Store:
             DigestMismatch, DiskFull: as `Partial.commit`.
         """
         self._verifier.remember(partial.commit(), partial.digest)
+
+    def commit_unnamed(self, partial: Partial) -> str:
+        """Finish a blob under the digest that its bytes have; that digest.
+
+        Raises:
+            DiskFull: no space is left.
+        """
+        digest = partial.finish()
+        self._verifier.remember(partial.commit_as(digest), digest)
+        return digest
 
     def check_space(self, size: int) -> None:
         """Refuse early what cannot fit.
@@ -253,6 +321,21 @@ class Store:
         self._verifier.remember(identity, layer.digest)
         return layer
 
+    def take_file(self, path: Path, media_type: str) -> Layer:
+        """Move a file of a `workspace` into the store; blocks while it is hashed.
+
+        Raises:
+            DiskFull: no space is left; nothing has changed.
+        """
+        with disk_errors(self.root), open(path, "rb+", buffering=0) as file:
+            digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+            os.fsync(file.fileno())
+            identity = identify(os.fstat(file.fileno()))
+            os.replace(path, self.blob(digest))
+            sync_folder(self.root / "blobs")
+        self._verifier.remember(identity, digest)
+        return Layer(media_type, digest, identity[2])
+
     def save(self, name: Name | str, body: bytes) -> Installed:
         """Install a manifest whose blobs are all here; what it replaces is cleaned up.
 
@@ -272,15 +355,19 @@ class Store:
             before = self._own_manifest(name)
             write_atomic(self._own.manifest(name), body)
             if before is not None:
-                self._drop_unused(before)
+                self._drop_unused(before.blobs)
             found = self._own.find(name)
         assert found is not None  # written just now, under the lock
         return found
 
     def drop(self, manifest: Manifest) -> None:
         """Remove the blobs of a manifest that was not installed, as far as no other has them."""
+        self.drop_blobs(manifest.blobs.keys())
+
+    def drop_blobs(self, digests: Iterable[str]) -> None:
+        """Remove blobs as far as no manifest of ours refers to them."""
         with disk_errors(self.root), locked(self._lock):
-            self._drop_unused(manifest)
+            self._drop_unused(digests)
 
     def copy(self, source: Name | str, target: Name | str) -> Installed:
         """Give a model a second name; blobs from a read-only store are copied into ours.
@@ -288,18 +375,63 @@ class Store:
         Raises:
             UnknownModel, BadName, BadModelFile, DiskFull: as `get` and `save`.
         """
+        target = _parsed(target)
         installed = self.get(source)
-        shelf = Shelf(installed.root, read_only=installed.read_only)
-        if installed.read_only:
-            for layer in installed.manifest.blobs.values():
-                self._verifier.check(shelf.blob(layer.digest), layer.digest)
-                self.add_blob(_pieces(shelf.blob(layer.digest)), layer.media_type)
-        return self.save(target, shelf.manifest(installed.name).read_bytes())
+        self.adopt(installed)
+        return self.save(target, self.manifest_bytes(installed))
 
-    def remove(self, name: Name | str) -> None:
+    def adopt(self, installed: Installed) -> None:
+        """Make sure that all blobs of a model are in our store; copies them from a read-only one.
+
+        Raises:
+            BadModelFile, DigestMismatch, DiskFull: a blob is missing, damaged, or does not fit.
+        """
+        if not installed.read_only:
+            return
+        shelf = Shelf(installed.root, read_only=True)
+        missing = [
+            layer
+            for layer in installed.manifest.blobs.values()
+            if not self.blob(layer.digest).exists()
+        ]
+        self.check_space(sum(layer.size for layer in missing))
+        for layer in missing:
+            self._verifier.check(shelf.blob(layer.digest), layer.digest)
+            self.add_blob(_pieces(shelf.blob(layer.digest)), layer.media_type)
+
+    def manifest_bytes(self, installed: Installed) -> bytes:
+        """The manifest as it is on the disk, byte for byte.
+
+        Raises:
+            BadModelFile: it has gone meanwhile.
+        """
+        shelf = Shelf(installed.root, read_only=installed.read_only)
+        try:
+            return shelf.manifest(installed.name).read_bytes()
+        except OSError as error:
+            raise BadModelFile(
+                f"the manifest of {installed.name} cannot be read: {error.strerror}"
+            ) from error
+
+    def check_blob(self, path: Path, digest: str) -> None:
+        """Make sure that a blob, of whichever store, has its digest.
+
+        Raises:
+            BadModelFile, DigestMismatch: it is missing or damaged.
+        """
+        self._verifier.check(path, digest)
+
+    def blob_of(self, installed: Installed, digest: str) -> Path:
+        """Where the store that holds a model keeps one of its blobs."""
+        return Shelf(installed.root, read_only=installed.read_only).blob(digest)
+
+    def remove(self, name: Name | str) -> Name:
         """Remove a model of ours, a damaged one too; blobs that other models share stay.
 
         An engine that has it loaded keeps the open file until it ends.
+
+        Returns:
+            The name in the spelling that it had.
 
         Raises:
             UnknownModel: it is not installed.
@@ -308,7 +440,8 @@ class Store:
         """
         name = _parsed(name)
         with disk_errors(self.root), locked(self._lock):
-            path = self._own.manifest(self._own.spelled(name))
+            spelled = self._own.spelled(name)
+            path = self._own.manifest(spelled)
             if not path.is_file():
                 elsewhere = self.get(name)
                 raise StoreError(
@@ -318,7 +451,8 @@ class Store:
             path.unlink()
             self._remove_empty_folders(path.parent)
             if manifest is not None:
-                self._drop_unused(manifest)
+                self._drop_unused(manifest.blobs)
+        return spelled
 
     def prune(self, older_than_s: float = _ABANDONED_S) -> int:
         """Remove what nothing refers to: blobs, temporary files and partials that were abandoned.
@@ -353,28 +487,66 @@ class Store:
 
     # Inside
 
+    def _summarize(self, shelf: Shelf, installed: Installed) -> Summary:
+        verdict = judge_manifest(installed.manifest, _config(shelf, installed), installed.name)
+        if verdict is not None:
+            return Summary(verdict=verdict)
+        try:
+            found = self._describe(shelf, installed)
+        except BadModelFile as error:
+            return Summary(verdict=broken(str(error)))
+        return Summary(
+            verdict=found.verdict,
+            architecture=found.facts.architecture,
+            parameter_count=found.facts.parameter_count,
+            quantization=found.facts.quantization,
+            context_length=found.facts.context_length,
+            embedding_length=found.facts.embedding_length,
+            capabilities=found.capabilities,
+            template=found.chat_template,
+        )
+
     def _describe(self, shelf: Shelf, installed: Installed) -> Description:
         manifest, what = installed.manifest, str(installed.name)
         facts = read_facts(shelf.blob(model_layer(manifest, what).digest))
-        projector = projector_layer(manifest)
+        layer = projector_layer(manifest)
+        projector = read_facts(shelf.blob(layer.digest)) if layer else None
 
         def texts(media_type: str) -> tuple[str, ...]:
             return tuple(_text(shelf, layer) for layer in manifest.of(media_type))
 
+        go_template = next(iter(texts(TEMPLATE_TYPE)), None)
+        chat_template = choose(facts, go_template)
+        config = _config(shelf, installed)
         return Description(
             installed=installed,
             facts=facts,
-            projector=read_facts(shelf.blob(projector.digest)) if projector else None,
+            projector=projector,
             capabilities=capabilities(facts, projector=projector is not None),
+            verdict=judge_files(
+                manifest,
+                facts,
+                name=installed.name,
+                projector=projector,
+                config=config,
+                go_template=go_template,
+                template=chat_template,
+            ),
+            chat_template=chat_template,
+            config=config,
             parameters=_parameters(texts(PARAMS_TYPE), what),
             system=next(iter(texts(SYSTEM_TYPE)), None),
-            template=next(iter(texts(TEMPLATE_TYPE)), None),
+            template=go_template,
             licenses=texts(LICENSE_TYPE),
+            messages=_messages(texts(MESSAGES_TYPE), what),
         )
 
     def _servable(self, shelf: Shelf, description: Description) -> Servable:
         installed = description.installed
         projector = projector_layer(installed.manifest)
+        adapters = [shelf.blob(layer.digest) for layer in installed.manifest.of(ADAPTER_TYPE)]
+        for path in adapters:
+            read_facts(path)
         return Servable(
             name=str(installed.name),
             digest=installed.digest,
@@ -386,6 +558,9 @@ class Store:
             system=description.system,
             size=installed.size,
             modified_s=installed.modified_s,
+            template=description.chat_template,
+            messages=description.messages,
+            adapter_paths=tuple(adapters),
         )
 
     def _shadowed(self, name: Name, manifest: Path) -> bool:
@@ -413,9 +588,9 @@ class Store:
                 used |= found.manifest.blobs.keys()
         return used
 
-    def _drop_unused(self, manifest: Manifest) -> None:
+    def _drop_unused(self, digests: Iterable[str]) -> None:
         try:
-            unused = manifest.blobs.keys() - self._used()
+            unused = set(digests) - self._used()
         except BadModelFile:
             return
         for digest in unused:
@@ -460,6 +635,23 @@ def _unchanged(path: Path, identity: Identity) -> bool:
         return False
 
 
+def _identity(path: Path) -> Identity:
+    """Of a file, or of its absence."""
+    try:
+        return identify(path.stat(follow_symlinks=False))
+    except OSError:
+        return 0, 0, 0, 0
+
+
+def _config(shelf: Shelf, installed: Installed) -> dict[str, Any]:
+    """The manifest's config blob. What cannot be read is left to `resolve`, which checks it."""
+    try:
+        text = _text(shelf, installed.manifest.config)
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (BadModelFile, msgspec.DecodeError, RecursionError):
+        return {}
+
+
 def _text(shelf: Shelf, layer: Layer) -> str:
     if layer.size > TEXT_LIMIT:
         raise BadModelFile(f"layer {layer.digest} has {layer.size} bytes of text; that is too long")
@@ -472,6 +664,21 @@ def _parameters(texts: tuple[str, ...], what: str) -> dict[str, Any]:
         return msgspec.json.decode(texts[0], type=dict[str, Any]) if texts else {}
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadModelFile(f"the parameters of {what} are no JSON object: {error}") from error
+
+
+class _Saved(Struct):
+    """A message of a messages layer; what else it may hold belongs to no example turn."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str = ""
+
+
+def _messages(texts: tuple[str, ...], what: str) -> tuple[Message, ...]:
+    try:
+        saved = msgspec.json.decode(texts[0], type=tuple[_Saved, ...]) if texts else ()
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadModelFile(f"the messages of {what} are no list of turns: {error}") from error
+    return tuple(Message(role=turn.role, content=turn.content) for turn in saved)
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -77,7 +77,8 @@ def test_a_folder_with_a_projector_makes_a_vision_model(store: Store, tmp_path: 
     folder = tmp_path / "folder"
     folder.mkdir()
     write_tiny_gguf(folder / "a.gguf")
-    write_tiny_gguf(folder / "mmproj-a.gguf", architecture="clip", chat_template=None)
+    says = {"clip.projector_type": "mlp"}
+    write_tiny_gguf(folder / "mmproj-a.gguf", architecture="clip", chat_template=None, extra=says)
     create(store, "see", folder)
     assert "vision" in store.resolve("see").capabilities
 

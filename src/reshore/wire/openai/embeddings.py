@@ -28,6 +28,7 @@ def decode_embedding(
         model=read_model(body),
         inputs=read_prompts(values.required(body, "input"), "input", empty_text=False),
         dimensions=values.optional(body, "dimensions", values.integer, 1, values.INT32_MAX),
+        prompt_name=values.optional(body, "prompt_name", values.filled_text),
         options=read_options(body),
     )
     encoding = values.optional(body, "encoding_format", values.one_of, ("float", "base64"))

@@ -151,6 +151,9 @@ _EMBEDDING = {
     "encoding_format": _honoured("`float` or `base64`"),
     "dimensions": _honoured("1 or more; cuts each vector and renormalises it"),
     "keep_alive": _KEEP_ALIVE,
+    "prompt_name": _honoured(
+        "`query`, `document` …: puts the model's own task prefix before each text", ours=True
+    ),
     **_USER,
 }
 
