@@ -56,12 +56,21 @@ class EngineClient:
 
     @asynccontextmanager
     async def stream(
-        self, engine: Engine, path: str, body: dict[str, Any], *, token_timeout_s: float
+        self,
+        engine: Engine,
+        path: str,
+        body: dict[str, Any],
+        *,
+        token_timeout_s: float,
+        marked_end: bool = True,
     ) -> AsyncIterator[AsyncIterator[list[bytes]]]:
         """Post `body` and yield an iterator over batches of event payloads.
 
         A batch is what arrived in one read, `[DONE]` left out. Leaving the context closes the
         connection, which ends the generation in the engine.
+
+        Args:
+            marked_end: the stream ends with `[DONE]`; llama.cpp's own endpoints just end.
 
         Raises:
             RequestError: the engine refused the request (400, 501).
@@ -77,7 +86,7 @@ class EngineClient:
             async with response:
                 if refusal is not None:
                     _refuse(engine, response.status, decode_fault(refusal))
-                yield _batches(engine, response, token_timeout_s)
+                yield _batches(engine, response, token_timeout_s, marked_end=marked_end)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             await _explain(engine, error, token_timeout_s)
 
@@ -130,7 +139,11 @@ class EngineClient:
 
 
 async def _batches(
-    engine: Engine, response: aiohttp.ClientResponse, token_timeout_s: float
+    engine: Engine,
+    response: aiohttp.ClientResponse,
+    token_timeout_s: float,
+    *,
+    marked_end: bool,
 ) -> AsyncIterator[list[bytes]]:
     decoder = SseDecoder(engine.model.name)
     content = response.content
@@ -151,7 +164,8 @@ async def _batches(
             if batch:
                 yield batch
             patience.wait()
-    raise aiohttp.ClientPayloadError("the stream ended without [DONE]")
+    if marked_end:
+        raise aiohttp.ClientPayloadError("the stream ended without [DONE]")
 
 
 def _refuse(engine: Engine, status: int, fault: EngineFault) -> NoReturn:

@@ -30,6 +30,7 @@ _TABLE: dict[type[BaseException], tuple[int, str, str | None]] = {
     errors.BackendTimeout: (504, "server_error", "backend_timeout"),
     errors.BackendError: (502, "server_error", "backend_error"),
     errors.BadName: (400, "invalid_request_error", "invalid_model_name"),
+    errors.BadRecipe: (400, "invalid_request_error", "invalid_recipe"),
     errors.StoreError: (500, "server_error", "model_store_error"),
 }
 
@@ -39,9 +40,10 @@ _PERMANENT = frozenset({"out_of_memory", "model_store_error"})
 
 @dataclass(frozen=True)
 class Rendered:
-    """An exception as OpenAI's clients read it."""
+    """An exception as the clients of one dialect read it."""
 
     status: int
+    message: str
     body: bytes
     headers: tuple[tuple[bytes, bytes], ...]
     event: bytes
@@ -81,6 +83,7 @@ def _build(
 ) -> Rendered:
     return Rendered(
         status=status,
+        message=message,
         body=encode_error(message, type_, param, code),
         headers=headers,
         event=error_event(message, type_, param, code),

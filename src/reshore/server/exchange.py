@@ -11,7 +11,9 @@ from starlette.types import Receive, Scope, Send
 
 from reshore.config import LimitsConfig
 from reshore.server.body import read_body
-from reshore.types import Outcome, Reply, Timings, Usage
+from reshore.server.errors import Rendered, render
+from reshore.server.ollama_errors import render_native, speaks_native
+from reshore.types import Embeddings, Outcome, Reply, Timings, Usage
 from reshore.wire.jsonbody import parse_body
 
 HeaderList = Iterable[tuple[bytes, bytes]]
@@ -19,8 +21,8 @@ HeaderList = Iterable[tuple[bytes, bytes]]
 SCOPE_KEY = "reshore.exchange"
 
 JSON = (b"content-type", b"application/json")
+EVENTS = b"text/event-stream; charset=utf-8"
 _STREAM_HEADERS = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # nginx would otherwise collect the stream before sending it
 )
@@ -61,6 +63,12 @@ class Exchange:
         for name, value in reply.notices.items():
             self.notice(name, value)
 
+    def embedded_by(self, embeddings: Embeddings) -> None:
+        """Note who embedded."""
+        self.model = embeddings.model
+        for name, value in embeddings.notices.items():
+            self.notice(name, value)
+
     def notice(self, name: str, value: str) -> None:
         """Tell the client something in a header of the reply."""
         self.common_headers.append((name.encode(), value.encode("latin-1", "replace")))
@@ -76,10 +84,18 @@ class Exchange:
         self.finished = True
         await self._send({"type": "http.response.body", "body": body})
 
-    async def start_stream(self) -> None:
-        """Begin an SSE reply; from here on the status is fixed."""
+    def rendered(self, error: BaseException) -> Rendered:
+        """`error` in the words of the dialect that the client speaks."""
+        path: str = self.scope["path"]
+        if speaks_native(path):
+            return render_native(error, path=path, asked=self.asked_model or "")
+        return render(error)
+
+    async def start_stream(self, content_type: bytes = EVENTS) -> None:
+        """Begin a streamed reply; from here on the status is fixed."""
         self.streaming = True
-        await self._start(200, [*_STREAM_HEADERS, *self.common_headers])
+        kind = (b"content-type", content_type)
+        await self._start(200, [kind, *_STREAM_HEADERS, *self.common_headers])
 
     async def send(self, data: bytes) -> None:
         """A piece of the stream. Waits while the client reads more slowly than we write."""

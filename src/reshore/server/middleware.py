@@ -14,7 +14,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from reshore.errors import ReshoreError
 from reshore.server.body import ClientGone
 from reshore.server.drain import Drain
-from reshore.server.errors import render
 from reshore.server.exchange import JSON, SCOPE_KEY, Exchange
 from reshore.server.guard import OPEN_PATHS, HostGuard, KeyGuard, OriginGuard
 from reshore.types import Outcome
@@ -61,7 +60,7 @@ class Observe:
 async def _report(exchange: Exchange, failure: Exception) -> None:
     if not isinstance(failure, ReshoreError):
         log.exception("unexpected error", extra={"request_id": exchange.request_id})
-    rendered = render(failure)
+    rendered = exchange.rendered(failure)
     if exchange.status == 0:
         await exchange.reply(rendered.status, rendered.body, (JSON, *rendered.headers))
     elif not exchange.finished:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -12,8 +12,9 @@ from starlette.types import Receive, Scope, Send
 from reshore.errors import BadName, UnknownModel
 from reshore.models.names import parse_name
 from reshore.server.exchange import SCOPE_KEY, Exchange
+from reshore.server.following import VIOLATION, Following
 from reshore.server.services import Services
-from reshore.types import ChatRequest, Chunk, CompletionRequest, EmbedRequest, ModelInfo, Reply
+from reshore.types import Chunk, ModelInfo, Reply
 from reshore.wire.openai.chat import decode_chat
 from reshore.wire.openai.completions import decode_completion
 from reshore.wire.openai.embeddings import decode_embedding
@@ -29,9 +30,16 @@ from reshore.wire.openai.encode_completion import CompletionCollector, Completio
 from reshore.wire.openai.reader import Decoded
 
 IGNORED = "x-reshore-ignored"
-VIOLATION = "x-reshore-schema-violation"
 
-R = TypeVar("R", ChatRequest, CompletionRequest, EmbedRequest)
+
+class Asking(Protocol):
+    """A request for a model: a frozen struct with the model's name."""
+
+    @property
+    def model(self) -> str: ...
+
+
+R = TypeVar("R", bound=Asking)
 
 
 class StreamCodec(Protocol):
@@ -68,14 +76,22 @@ class Endpoint:
         Raises:
             RequestError: a field that this machine cannot honour.
         """
+        self._declare(exchange, decoded)
+        return self._led(decoded.request)
+
+    def _declare(self, exchange: Exchange, decoded: Decoded[Any]) -> None:
+        """Tell which fields have no effect. Raises RequestError for one that cannot be honoured."""
         if decoded.refused is not None:
             raise decoded.refused
         if decoded.ignored:
             exchange.notice(IGNORED, ", ".join(decoded.ignored))
-        model = self._services.aliases.resolve(decoded.request.model)
-        if model == decoded.request.model:
-            return decoded.request
-        return msgspec.structs.replace(decoded.request, model=model)
+
+    def _led(self, request: R) -> R:
+        """The request with the name of the model that it leads to."""
+        model = self._services.aliases.resolve(request.model)
+        if model == request.model:
+            return request
+        return cast(R, msgspec.structs.replace(cast(Any, request), model=model))
 
 
 class ChatCompletions(Endpoint):
@@ -133,9 +149,7 @@ class EmbeddingsEndpoint(Endpoint):
         request = self._routed(exchange, decoded)
         async with self._services.drain.interruptible(exchange.receive):
             embeddings = await self._services.backend.embed(request)
-            exchange.model = embeddings.model
-            for name, value in embeddings.notices.items():
-                exchange.notice(name, value)
+            exchange.embedded_by(embeddings)
             await exchange.reply(200, encode_embeddings(embeddings, decoded.encoding_format))
 
 
@@ -187,49 +201,23 @@ def _head(prefix: str, reply: Reply) -> Head:
 
 async def _stream(exchange: Exchange, reply: Reply, codec: StreamCodec) -> None:
     await exchange.start_stream()
-    texts: dict[int, list[str]] | None = {} if reply.verify else None
+    following = Following(exchange, reply)
     async for batch in reply.chunks:
-        _note(exchange, batch)
-        if texts is not None:
-            _gather(texts, batch)
+        following.note(batch)
         data = codec.encode(batch)
         if data:
             await exchange.send(data)
     # The headers are long gone: a comment line tells people, and no client stumbles over it.
-    problems = _violations(reply, texts)
+    problems = following.violations()
     comment = f": {VIOLATION}: {problems}\n\n".encode() if problems else b""
     await exchange.end_stream(comment + codec.done())
 
 
 async def _collect(exchange: Exchange, reply: Reply, collector: Collector) -> None:
-    texts: dict[int, list[str]] | None = {} if reply.verify else None
+    following = Following(exchange, reply)
     async for batch in reply.chunks:
-        _note(exchange, batch)
-        if texts is not None:
-            _gather(texts, batch)
+        following.note(batch)
         collector.add(batch)
-    problems = _violations(reply, texts)
-    if problems:
+    if problems := following.violations():
         exchange.notice(VIOLATION, problems)
     await exchange.reply(200, collector.body())
-
-
-def _note(exchange: Exchange, batch: Sequence[Chunk]) -> None:
-    last = batch[-1]
-    if last.usage is not None:
-        exchange.usage, exchange.timings = last.usage, last.timings
-
-
-def _gather(texts: dict[int, list[str]], batch: Sequence[Chunk]) -> None:
-    for chunk in batch:
-        if chunk.content:
-            texts.setdefault(chunk.index, []).append(chunk.content)
-
-
-def _violations(reply: Reply, texts: dict[int, list[str]] | None) -> str:
-    if reply.verify is None or not texts:
-        return ""
-    found: list[Any] = []
-    for pieces in texts.values():
-        found += reply.verify("".join(pieces))
-    return "; ".join(found).replace("\n", " ")[:500]

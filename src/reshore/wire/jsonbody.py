@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from reshore.config import LimitsConfig
-from reshore.errors import RequestError
+from reshore.errors import EmptyBody, RequestError
 
 _NOT_QUOTES_OR_BRACKETS = bytes(set(range(256)) - set(b'"[]{}'))
 _CURLY = bytes.maketrans(b"[]", b"{}")
@@ -34,10 +34,11 @@ def parse_body(body: bytes, limits: LimitsConfig) -> dict[str, Any]:
     the body is the server's business.
 
     Raises:
+        EmptyBody: there is nothing in it.
         RequestError: not a JSON object, or nested deeper than `limits.depth`.
     """
     if not body.strip():
-        raise RequestError("The request body is empty; send a JSON object.")
+        raise EmptyBody("The request body is empty; send a JSON object.")
     value = parse_json(body, limits.depth, what="The request body")
     if not isinstance(value, dict):
         raise RequestError(

@@ -47,11 +47,18 @@ def chat_body(
 
 
 def completion_body(
-    request: CompletionRequest, prompt: Prompt, *, n: int = 1, seed_offset: int = 0
+    request: CompletionRequest,
+    prompt: Prompt,
+    *,
+    n: int = 1,
+    seed_offset: int = 0,
+    grammar: str | None = None,
 ) -> dict[str, Any]:
     """The body of `POST /v1/completions` for one of the request's prompts."""
     body = _sampling(request.sampling, n=n, seed_offset=seed_offset)
     body["prompt"] = prompt
+    if grammar:
+        body["grammar"] = grammar
     wanted = request.logprobs
     if wanted is None and request.best_of and request.best_of > request.n:
         wanted = 1  # best_of ranks by log-probability
@@ -86,14 +93,17 @@ def _sampling(sampling: Sampling, *, n: int, seed_offset: int) -> dict[str, Any]
         "top_p",
         "top_k",
         "min_p",
+        "typical_p",
+        "repeat_last_n",
         "repeat_penalty",
         "presence_penalty",
         "frequency_penalty",
-        "max_tokens",
     ):
         value = getattr(sampling, name)
         if value is not None:
             body[name] = value
+    if sampling.max_tokens is not None and sampling.max_tokens >= 0:
+        body["max_tokens"] = sampling.max_tokens
     if sampling.seed is not None:
         body["seed"] = (sampling.seed + seed_offset) % 2**32  # the engine's seed is a uint32
     if sampling.stop:

@@ -91,7 +91,7 @@ def encode_embeddings(
     written: Sequence[Any] = (
         embeddings.vectors
         if encoding_format == "base64"
-        else [_floats(vector) for vector in embeddings.vectors]
+        else [floats(vector) for vector in embeddings.vectors]
     )
     usage = {
         "prompt_tokens": embeddings.prompt_tokens,
@@ -154,7 +154,8 @@ def _model(model: ModelInfo) -> dict[str, Any]:
     }
 
 
-def _floats(vector: bytes) -> list[float]:
+def floats(vector: bytes) -> list[float]:
+    """A vector of little-endian float32 as numbers."""
     numbers = array("f", vector)
     if sys.byteorder == "big":
         numbers.byteswap()

@@ -124,12 +124,16 @@ def _image(value: Any, where: str, reader: Reader) -> ImagePart:
         raise values.invalid(where, f"at most {reader.limits.images} images in a request")
     scheme = url[:8].lower()
     if not scheme.startswith(("http://", "https://")):
-        _check_data_url(url, f"{where}.url")
+        check_data_url(url, f"{where}.url")
     return ImagePart(url=url, param=where)
 
 
-def _check_data_url(url: str, param: str) -> None:
-    """A damaged image is told apart here, where the field can still be named."""
+def check_data_url(url: str, param: str) -> None:
+    """A damaged image is told apart here, where the field can still be named.
+
+    Raises:
+        RequestError: no base64, or no image of a kind that llama.cpp reads.
+    """
     head = _DATA_URL.match(url)
     if head is None:
         raise values.invalid(param, "expected 'data:image/png;base64,…' or an http(s) URL")

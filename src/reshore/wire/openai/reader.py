@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from reshore.config import LimitsConfig
 from reshore.errors import RequestError, Unsupported
-from reshore.wire.openai.fields import TABLE, Field, Rule
+from reshore.wire.openai.fields import TABLE, Field, Group, Rule
 from reshore.wire.openai.values import clip, mapping, wrong_type
 
 R = TypeVar("R")
@@ -43,13 +43,22 @@ class Decoded(Struct, Generic[R], frozen=True, kw_only=True):
 
 
 class Reader:
-    """The state of one decoding: belongs to the call that made it."""
+    """The state of one decoding: belongs to the call that made it.
 
-    __slots__ = ("_ignored", "images", "lenient", "limits", "refused")
+    Args:
+        lenient: fields that the dialect does not know are accepted and listed.
+        limits: of what one request may hold.
+        table: every field of the dialect.
+    """
 
-    def __init__(self, *, lenient: bool, limits: LimitsConfig) -> None:
+    __slots__ = ("_ignored", "_table", "images", "lenient", "limits", "refused")
+
+    def __init__(
+        self, *, lenient: bool, limits: LimitsConfig, table: Mapping[str, Group] = TABLE
+    ) -> None:
         self.lenient = lenient
         self.limits = limits
+        self._table = table
         self.refused: RequestError | None = None
         self.images = 0
         self._ignored: dict[str, None] = {}
@@ -60,13 +69,13 @@ class Reader:
         return tuple(self._ignored)
 
     def check(self, value: Any, group: str, where: str = "") -> dict[str, Any]:
-        """The object `value` at path `where`, its keys held against `TABLE[group]`.
+        """The object `value` at path `where`, its keys held against the table's `group`.
 
         Raises:
             RequestError: not an object, an unknown field, or a harmless one of the wrong type.
         """
         found = mapping(value, where)
-        fields = TABLE[group].fields
+        fields = self._table[group].fields
         for key, item in found.items():
             field = fields.get(key)
             if field is None:
@@ -84,7 +93,7 @@ class Reader:
         if field.rule is Rule.HARMLESS:
             if field.kind is not None and not isinstance(item, field.kind):
                 raise wrong_type(item, param, _KIND_NAMES[field.kind])
-            self._ignore(param)
+            self.ignore(param)
         elif not any(type(item) is type(value) and item == value for value in field.neutral):
             self.refuse(param, field.note)
 
@@ -96,9 +105,10 @@ class Reader:
                 param=param,
                 code="unknown_parameter",
             )
-        self._ignore(param)
+        self.ignore(param)
 
-    def _ignore(self, param: str) -> None:
+    def ignore(self, param: str) -> None:
+        """Remember a field that is accepted without effect."""
         # One name for all messages: a header must not grow with the conversation.
         name = _UNSAFE.sub("?", _INDEX.sub("[]", param))
         if len(self._ignored) < _MAX_IGNORED:

@@ -79,7 +79,7 @@ def _json_schema(value: Any, reader: Reader) -> ResponseFormat:
     schema = values.required(found, "schema", where)
     if not isinstance(schema, bool):
         schema = values.mapping(schema, f"{where}.schema")
-    _check_schema(schema, f"{where}.schema", reader)
+    check_schema(schema, f"{where}.schema", reader)
     description = found.get("description")
     if description is not None:
         values.text(description, f"{where}.description")
@@ -119,7 +119,7 @@ def _tool(value: Any, where: str, reader: Reader) -> Tool | None:
     parameters = function.get("parameters")
     if parameters is not None:
         values.mapping(parameters, f"{where}.parameters")
-        _check_schema(parameters, f"{where}.parameters", reader)
+        check_schema(parameters, f"{where}.parameters", reader)
     return Tool(
         name=_identifier(values.required(function, "name", where), f"{where}.name"),
         description=_optional_text(function, "description", where),
@@ -170,7 +170,12 @@ def _need_tools(body: dict[str, Any]) -> None:
         raise values.invalid("tool_choice", "it is only allowed when 'tools' are specified")
 
 
-def _check_schema(schema: dict[str, Any] | bool, param: str, reader: Reader) -> None:
+def check_schema(schema: dict[str, Any] | bool, param: str, reader: Reader) -> None:
+    """Hold a JSON Schema against the limits of the configuration.
+
+    Raises:
+        RequestError: it is too large or nested too deeply.
+    """
     limits = reader.limits
     encoded = msgspec.json.encode(schema)
     if len(encoded) > limits.schema_bytes:

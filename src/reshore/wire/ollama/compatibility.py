@@ -1,0 +1,119 @@
+"""Prints `docs/compatibility-ollama.md` from the table of fields.
+
+    python -m reshore.wire.ollama.compatibility > docs/compatibility-ollama.md
+
+A test fails when the page and the table differ.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from reshore.wire.ollama.fields import TABLE
+from reshore.wire.openai.fields import Field, Rule
+
+_REQUESTS = (
+    "GenerateRequest",
+    "ChatRequest",
+    "EmbedRequest",
+    "EmbeddingsRequest",
+    "ShowRequest",
+)
+
+_INTRODUCTION = """\
+# Compatibility with Ollama's API
+
+Printed from `src/reshore/wire/ollama/fields.py` by `python -m reshore.wire.ollama.compatibility`.
+
+The native API is served under `/api` on the same port as OpenAI's. Every request field has one
+class:
+
+- **honoured**: it changes the engine's request or the reply;
+- **harmless**: it changes no answer. It is accepted, and named in the response header
+  `x-reshore-ignored`;
+- **refused**: it would change the answer and cannot be honoured. The answer is a 400 that says why.
+  `null`, and the neutral values given, are accepted.
+
+A field that is not in the tables is tolerated, as at Ollama, and named in `x-reshore-ignored`.
+Fields marked *ours* are not in Ollama's published specification; most of them are Ollama's all the
+same.
+
+## What is better than at Ollama, and what is different
+
+- A request never reloads a model. A `num_ctx` larger than the engine has is clamped, which the
+  header `x-reshore-num-ctx` tells; a smaller one limits the prompt and the answer.
+- A conversation that is too long loses its oldest messages, as at Ollama, and the header
+  `x-reshore-truncated` says how many. System messages and the last turn stay. If the last turn
+  alone is too long, the answer is a 400; nothing is cut out of its middle.
+- The context is never shifted: an answer that meets its end stops with `done_reason: "length"`.
+- What a request does not say is decided by the model's own parameters, and then by llama.cpp, as
+  on `/v1`: the same prompt, seed and options give the same text through both.
+- The whole JSON Schema of `format` and of tools reaches the grammar. What a grammar cannot hold is
+  checked afterwards; `x_reshore_schema_violation` in the last object says what is broken.
+- With `format` an answer is constrained from its first token on, so it does not think first; a
+  `think` that asks for it is named in `x-reshore-ignored`.
+- Tools work on models whose template knows none: they are written into the prompt, and the answer
+  is held to the call format. `/api/show` lists the capability `tools` only where the template has
+  it.
+- A `context` is given for every answer but those to images or to a raw prompt. With it the engine
+  goes on from the tokens themselves; a thinking model's thoughts are then part of `response`.
+- A Modelfile's Go `TEMPLATE` is not run: see `reshore show`.
+- `/api/embed` is for embedding models.
+
+## Replies
+
+- A stream is one JSON object a line (`application/x-ndjson`); with `stream: false` it is one
+  object. Text, thinking and log-probabilities come as they are made; tool calls come whole, before
+  the last line, with `arguments` as an object whose keys keep their order.
+- The last line has `done: true`, `done_reason` (`stop`, `length`, `load`, `unload`) and the counts:
+  durations in nanoseconds, `prompt_eval_count` with the cached part in `prompt_eval_cached_count`.
+- `model` is the name as the client wrote it.
+- When a generation breaks off, a line with `error` takes the place of the last line.
+- Errors are `{"error": "text"}` with Ollama's statuses and texts. A full queue is a 503 with
+  `Retry-After`.
+- `/api/version` answers the version of Ollama whose API this is; our own is in the header
+  `x-reshore-version`.
+
+## Endpoints
+
+| endpoint | |
+|---|---|
+| `POST /api/generate` | a prompt, through the chat template unless `raw` |
+| `POST /api/chat` | a conversation |
+| `POST /api/embed` | vectors of length 1 |
+| `POST /api/embeddings` | the older form: one prompt, the vector as the model makes it |
+| `GET /api/tags` | installed models, and aliases that lead to one |
+| `GET /api/ps` | models in memory; `size` is what they take, `size_vram` the part on GPUs |
+| `POST /api/show` | a model's details, metadata and Modelfile; `reshore` holds the verdict on it |
+| `GET /api/version` | |
+"""
+
+
+def render() -> str:
+    """The whole page, Markdown."""
+    requests = [_section(f"## {TABLE[schema].where}", schema) for schema in _REQUESTS]
+    nested = [
+        _section(f"### `{group.where}`", schema)
+        for schema, group in TABLE.items()
+        if schema not in _REQUESTS
+    ]
+    return "\n".join([_INTRODUCTION, *requests, "## Objects inside requests\n", *nested])
+
+
+def _section(heading: str, schema: str) -> str:
+    rows = "".join(_row(name, field) for name, field in TABLE[schema].fields.items())
+    return f"{heading}\n\n`{schema}`\n\n| field | class | |\n|---|---|---|\n{rows}"
+
+
+def _row(name: str, field: Field) -> str:
+    rule = f"{field.rule}, ours" if field.ours else str(field.rule)
+    note = field.note
+    if field.rule is Rule.REFUSED and field.neutral:
+        neutral = ", ".join(f"`{json.dumps(value)}`" for value in field.neutral)
+        note = f"{note} (neutral: {neutral})"
+    return f"| `{name}` | {rule} | {note} |\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())
