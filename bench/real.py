@@ -52,7 +52,7 @@ class Effort(Struct, frozen=True, kw_only=True):
     slot_rounds: int = 8
 
 
-QUICK = Effort(pairs=4, ttft_pairs=10, window_s=1.0, slot_rounds=2)
+QUICK = Effort(pairs=3, ttft_pairs=8, window_s=0.7, slot_rounds=2)
 
 
 class Rates(NamedTuple):

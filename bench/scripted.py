@@ -31,7 +31,7 @@ class Effort(Struct, frozen=True, kw_only=True):
 
 
 QUICK = Effort(
-    ttft_pairs=60, rounds=3, requests=400, processes=2, rounds_each=2, bursts=4, starts=3
+    ttft_pairs=60, rounds=3, requests=300, processes=2, rounds_each=2, bursts=4, starts=3
 )
 
 

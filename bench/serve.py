@@ -59,7 +59,7 @@ async def _part(homes: Homes, part: str, *, quick: bool) -> dict[str, list[float
         return await scripted.measure(homes, scripted.QUICK if quick else scripted.Effort())
     if part == "real":
         return await real.measure(homes, real.QUICK if quick else real.Effort())
-    return await _turns(homes, pairs=3 if quick else 15)
+    return await _turns(homes, pairs=2 if quick else 15)
 
 
 async def _turns(homes: Homes, *, pairs: int) -> dict[str, list[float]]:

@@ -2,8 +2,8 @@
 
 Two kinds of gateway. `served` is `reshore serve` as people run it, scripted engine and all.
 `attached` is the same server over an engine that the bench owns, so that stack and bare engine are
-one and the same process: two engines differ by a few per cent for reasons of memory layout alone,
-which is as much as the figures may show.
+one and the same process: what two engines may differ by, memory layout say, must not look like a
+cost of the stack, of which a few per cent are allowed.
 """
 
 from __future__ import annotations
