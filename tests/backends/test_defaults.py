@@ -1,6 +1,6 @@
 """A model's own parameters fill in what a request leaves open."""
 
-from reshore.backends.defaults import with_model_defaults, with_model_options, with_system
+from reshore.backends.defaults import with_model_defaults, with_model_options, with_own_messages
 from reshore.types import Message, Options, Sampling
 
 
@@ -33,8 +33,17 @@ def test_num_ctx_of_the_model_counts_where_the_request_has_none() -> None:
 
 def test_the_models_system_prompt_leads_unless_the_request_brings_one() -> None:
     user = Message(role="user", content="hi")
-    assert with_system((user,), "be kind")[0] == Message(role="system", content="be kind")
+    kind = Message(role="system", content="be kind")
+    assert with_own_messages((user,), "be kind", ()) == (kind, user)
     for role in ("system", "developer"):
         own = (Message(role=role, content="mine"), user)
-        assert with_system(own, "be kind") == own
-    assert with_system((user,), None) == (user,)
+        assert with_own_messages(own, "be kind", ()) == own
+    assert with_own_messages((user,), None, ()) == (user,)
+
+
+def test_the_models_examples_stand_between_its_system_prompt_and_the_conversation() -> None:
+    user = Message(role="user", content="hi")
+    kind = Message(role="system", content="be kind")
+    examples = (Message(role="user", content="1"), Message(role="assistant", content="2"))
+    assert with_own_messages((user,), "be kind", examples) == (kind, *examples, user)
+    assert with_own_messages((kind, user), "mine", examples) == (*examples, kind, user)

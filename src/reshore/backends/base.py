@@ -32,6 +32,17 @@ class Backend(Protocol):
 
     async def embed(self, request: EmbedRequest) -> Embeddings: ...
 
+    async def load(self, model: str, *, keep_alive_s: float | None = None) -> float:
+        """Have the model ready; for how many milliseconds it had to be waited for.
+
+        keep_alive_s: as in `Options`.
+        """
+        ...
+
+    async def unload(self, model: str) -> None:
+        """Free the model's memory once its running requests have ended; nothing if it is free."""
+        ...
+
     async def models(self) -> Sequence[ModelInfo]: ...
 
     async def aclose(self) -> None: ...

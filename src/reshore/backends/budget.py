@@ -27,9 +27,14 @@ _TEMPLATE_FIELDS = frozenset({"messages", "tools", "chat_template_kwargs"})
 
 def refuse_hopeless(text_bytes: int, context_length: int, param: str) -> None:
     """Raise ContextTooLong for a text that cannot fit whatever its tokens are."""
-    least = text_bytes // _BYTES_PER_TOKEN
-    if least > context_length:
+    if hopeless(text_bytes, context_length):
+        least = text_bytes // _BYTES_PER_TOKEN
         raise ContextTooLong(prompt_tokens=least, context_length=context_length, param=param)
+
+
+def hopeless(text_bytes: int, context_length: int) -> bool:
+    """Whether a text of so many bytes cannot fit whatever its tokens are."""
+    return text_bytes // _BYTES_PER_TOKEN > context_length
 
 
 def chat_bytes(request: ChatRequest) -> int:
@@ -60,14 +65,24 @@ def clamp_num_ctx(options: Options, engine: Engine, notices: dict[str, str]) -> 
 
 async def count_chat(client: EngineClient, engine: Engine, body: dict[str, Any]) -> int:
     """Tokens of a conversation after the chat template."""
+    return len(await tokenize(client, engine, await render(client, engine, body)))
+
+
+async def render(client: EngineClient, engine: Engine, body: dict[str, Any]) -> str:
+    """The prompt that the chat template makes of a conversation."""
     wanted = {key: value for key, value in body.items() if key in _TEMPLATE_FIELDS}
     reply = await client.post(engine, "/apply-template", wanted, timeout_s=_COUNT_TIMEOUT_S)
-    return len(await tokenize(client, engine, decode_prompt(reply)))
+    return decode_prompt(reply)
 
 
-async def tokenize(client: EngineClient, engine: Engine, text: str) -> list[int]:
-    """Token ids of `text` as the engine would prefill it, special tokens included."""
-    body = {"content": text, "add_special": True, "parse_special": True}
+async def tokenize(
+    client: EngineClient, engine: Engine, text: str, *, special: bool = True
+) -> list[int]:
+    """Token ids of `text` as the engine would prefill it.
+
+    `special`: with the tokens that the model puts around every prompt.
+    """
+    body = {"content": text, "add_special": special, "parse_special": True}
     return decode_tokens(await client.post(engine, "/tokenize", body, timeout_s=_COUNT_TIMEOUT_S))
 
 
@@ -80,5 +95,6 @@ def limit_tokens(sampling: Sampling, *, prompt_tokens: int, num_ctx: int, param:
     room = num_ctx - prompt_tokens
     if room <= 0:
         raise ContextTooLong(prompt_tokens=prompt_tokens, context_length=num_ctx, param=param)
-    most = room if sampling.max_tokens is None else min(room, sampling.max_tokens)
+    asked = sampling.max_tokens
+    most = room if asked is None or asked < 0 else min(room, asked)
     return msgspec.structs.replace(sampling, max_tokens=most)

@@ -19,19 +19,21 @@ from typing import Any
 import msgspec
 
 from reshore.backends import tools
+from reshore.backends.answer_format import Verify, format_grammar
 from reshore.backends.choices import EngineCalls, WrittenCalls, without_rivals
-from reshore.backends.defaults import with_model_defaults, with_model_options, with_system
+from reshore.backends.defaults import (
+    with_model_defaults,
+    with_model_options,
+    with_own_messages,
+)
 from reshore.backends.tool_stream import OPEN
-from reshore.checks.json_schema import violations
 from reshore.config import LimitsConfig
-from reshore.engine.grammar import Grammar, compile_schema, json_object
-from reshore.errors import RequestError, Unsupported
+from reshore.errors import LacksCapability, Unsupported
 from reshore.models.facts import Servable
-from reshore.types import ChatRequest, Chunk, ImagePart, Sampling, ToolChoice
+from reshore.types import ChatRequest, Chunk, ImagePart, Message, Sampling, ToolChoice
 from reshore.wire.llamacpp.requests import chat_body
 
 Transform = Callable[[Chunk], Sequence[Chunk]]
-Verify = Callable[[str], Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,12 @@ class ChatPlan:
     def with_sampling(self, sampling: Sampling) -> ChatPlan:
         return replace(self, request=msgspec.structs.replace(self.request, sampling=sampling))
 
+    def with_messages(self, messages: tuple[Message, ...]) -> ChatPlan:
+        return replace(self, request=msgspec.structs.replace(self.request, messages=messages))
+
+    def without_context(self) -> ChatPlan:
+        return replace(self, request=msgspec.structs.replace(self.request, context=()))
+
     def body(self, *, n: int, seed_offset: int) -> dict[str, Any]:
         return chat_body(
             self.request,
@@ -75,14 +83,14 @@ def plan_chat(request: ChatRequest, model: Servable, limits: LimitsConfig) -> Ch
     _check_capabilities(request, model)
     request = msgspec.structs.replace(
         request,
-        messages=with_system(request.messages, model.system),
+        messages=with_own_messages(request.messages, model.system, model.messages),
         sampling=with_model_defaults(request.sampling, model.parameters),
         options=with_model_options(request.options, model.parameters),
     )
     if request.tools and request.tool_choice.mode != "none":
         return _plan_tools(request, model, limits)
     request = msgspec.structs.replace(request, tools=(), tool_choice=ToolChoice())
-    grammar, verify = _format_grammar(request, limits)
+    grammar, verify = format_grammar(request.response_format, limits)
     return ChatPlan(
         request=request,
         grammar=grammar,
@@ -94,10 +102,11 @@ def plan_chat(request: ChatRequest, model: Servable, limits: LimitsConfig) -> Ch
 
 def _plan_tools(request: ChatRequest, model: Servable, limits: LimitsConfig) -> ChatPlan:
     if request.response_format.kind != "text":
+        field = request.response_format.param.partition(".")[0]
         raise Unsupported(
-            "response_format cannot be combined with tools on a local model; "
-            "send tool_choice 'none' for the turn that must be JSON",
-            param="response_format",
+            f"{field} cannot be combined with tools on a local model; leave the tools out of the "
+            "turn that must be JSON, or send tool_choice 'none'",
+            param=field,
         )
     templated = "tools" in model.capabilities
     if templated and request.tool_choice.mode == "auto" and not _holds_strictly(request, model):
@@ -131,11 +140,25 @@ def _holds_strictly(request: ChatRequest, model: Servable) -> bool:
 
 def _check_capabilities(request: ChatRequest, model: Servable) -> None:
     if "completion" not in model.capabilities:
-        raise Unsupported(f"{model.name} does not support chat: it embeds text", param="model")
-    if "thinking" not in model.capabilities and request.reasoning_effort not in (None, "none"):
+        raise LacksCapability(
+            f"{model.name} does not support chat: it embeds text",
+            model=model.name,
+            capability="completion",
+        )
+    if model.template is None:
         raise Unsupported(
+            f"{model.name} has no chat template that can be run here, so it cannot chat. Send its "
+            "raw prompt to /v1/completions, or name its format: "
+            f"`[models.'{model.name}'] chat_template = 'chatml'` in reshore.toml.",
+            param="model",
+        )
+    asks_to_think = request.thinking or request.reasoning_effort not in (None, "none")
+    if "thinking" not in model.capabilities and asks_to_think:
+        raise LacksCapability(
             f"{model.name} does not reason, so reasoning_effort "
             f"'{request.reasoning_effort}' cannot be honoured; leave it out or send 'none'",
+            model=model.name,
+            capability="thinking",
             param="reasoning_effort",
         )
     if "vision" in model.capabilities:
@@ -143,43 +166,18 @@ def _check_capabilities(request: ChatRequest, model: Servable) -> None:
     for message in request.messages:
         for part in message.content or ():
             if isinstance(part, ImagePart):
-                raise Unsupported(f"{model.name} does not support images", param=part.param)
+                raise LacksCapability(
+                    f"{model.name} does not support images",
+                    model=model.name,
+                    capability="vision",
+                    param=part.param,
+                )
 
 
 def _thinking(request: ChatRequest, model: Servable, *, constrained: bool) -> bool | None:
     """A grammar holds from the first token on, so a constrained answer cannot think first."""
     if "thinking" not in model.capabilities:
         return None
-    if constrained or request.reasoning_effort == "none":
+    if constrained or request.thinking is False or request.reasoning_effort == "none":
         return False
-    return True if request.reasoning_effort else None
-
-
-def _format_grammar(request: ChatRequest, limits: LimitsConfig) -> tuple[str | None, Verify | None]:
-    wanted = request.response_format
-    if wanted.kind == "text":
-        return None, None
-    if wanted.kind == "json_object":
-        return json_object(limits=limits).text, None
-    schema = True if wanted.schema is None else wanted.schema
-    grammar = compile_schema(schema, limits=limits, param=_SCHEMA)
-    if not grammar.unenforced:
-        return grammar.text, None
-    if wanted.strict:
-        raise _unenforceable(grammar)
-    return grammar.text, lambda text: violations(schema, text)
-
-
-_SCHEMA = "response_format.json_schema.schema"
-
-
-def _unenforceable(grammar: Grammar) -> RequestError:
-    keyword = grammar.unenforced[0]
-    path = ".".join(step for step in (_SCHEMA, keyword.path, keyword.name) if step)
-    return RequestError(
-        f"'{keyword.name}' ({path}) cannot be enforced while generating, and the schema is "
-        "strict. Leave the keyword out, or send strict: false to have the answer checked "
-        "afterwards.",
-        param=path,
-        code="unsupported_schema_keyword",
-    )
+    return True if request.thinking or request.reasoning_effort else None

@@ -28,8 +28,14 @@ async def completion_calls(
     engine: Engine,
     client: EngineClient,
     notices: dict[str, str],
+    *,
+    grammar: str | None = None,
 ) -> list[Call]:
     """The engine calls of a request, choices numbered prompt by prompt.
+
+    Args:
+        notices: gets what the client is to be told.
+        grammar: GBNF that every completion must follow.
 
     Raises:
         ContextTooLong: a prompt leaves no room within the request's `num_ctx`.
@@ -49,7 +55,7 @@ async def completion_calls(
                 request.sampling, prompt_tokens=tokens, num_ctx=num_ctx, param="prompt"
             )
             fitted = msgspec.structs.replace(request, sampling=sampling)
-        calls += await _prompt_calls(fitted, prompt, place, place * each, engine, client)
+        calls += await _prompt_calls(fitted, prompt, place, place * each, engine, client, grammar)
     return calls
 
 
@@ -60,6 +66,7 @@ async def _prompt_calls(
     first: int,
     engine: Engine,
     client: EngineClient,
+    grammar: str | None,
 ) -> list[Call]:
     each = request.best_of or request.n
     calls: list[Call] = []
@@ -67,11 +74,13 @@ async def _prompt_calls(
         text = await _text(prompt, engine, client)
         for offset in range(each):  # the infill endpoint knows no n
             body = infill_body(request, text, seed_offset=offset)
-            calls.append(Call("/infill", body, first + offset, place, decode_infill))
+            calls.append(
+                Call("/infill", body, first + offset, place, decode_infill, marked_end=False)
+            )
         return calls
     offset = 0
     for size in split_choices(each, engine.slots):
-        body = completion_body(request, prompt, n=size, seed_offset=offset)
+        body = completion_body(request, prompt, n=size, seed_offset=offset, grammar=grammar)
         calls.append(Call("/v1/completions", body, first + offset, place))
         offset += size
     return calls

@@ -14,6 +14,8 @@ _FIELDS = {
     "top_p": "top_p",
     "top_k": "top_k",
     "min_p": "min_p",
+    "typical_p": "typical_p",
+    "repeat_last_n": "repeat_last_n",
     "repeat_penalty": "repeat_penalty",
     "presence_penalty": "presence_penalty",
     "frequency_penalty": "frequency_penalty",
@@ -50,8 +52,13 @@ def with_model_options(options: Options, parameters: dict[str, Any]) -> Options:
     return options
 
 
-def with_system(messages: tuple[Message, ...], system: str | None) -> tuple[Message, ...]:
-    """`messages` led by the model's own system prompt, unless they bring one."""
+def with_own_messages(
+    messages: tuple[Message, ...], system: str | None, examples: tuple[Message, ...]
+) -> tuple[Message, ...]:
+    """`messages` led by the model's own system prompt, unless they bring one, and its examples.
+
+    The order is Ollama's: a system prompt of the request comes after the model's examples.
+    """
     if not system or messages[0].role in ("system", "developer"):
-        return messages
-    return (Message(role="system", content=system), *messages)
+        return (*examples, *messages)
+    return (Message(role="system", content=system), *examples, *messages)

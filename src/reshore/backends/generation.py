@@ -24,6 +24,7 @@ class Call:
     Attributes:
         first_choice: what the engine numbers 0 is this choice of the reply.
         prompt: which of the request's prompts it continues, for counting.
+        marked_end: as in `EngineClient.stream`.
     """
 
     path: str
@@ -31,6 +32,7 @@ class Call:
     first_choice: int = 0
     prompt: int = 0
     decode: EventDecoder = decode_event
+    marked_end: bool = True
 
 
 async def generate(
@@ -50,7 +52,13 @@ async def generate(
     """
     async with (
         places,
-        client.stream(engine, call.path, call.body, token_timeout_s=token_timeout_s) as payloads,
+        client.stream(
+            engine,
+            call.path,
+            call.body,
+            token_timeout_s=token_timeout_s,
+            marked_end=call.marked_end,
+        ) as payloads,
     ):
         async for batch in payloads:
             chunks = _decode(engine, call, batch, tally)

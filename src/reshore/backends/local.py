@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
+import msgspec
+
+from reshore.backends.answer_format import format_grammar
 from reshore.backends.budget import (
     chat_bytes,
     clamp_num_ctx,
@@ -15,16 +18,19 @@ from reshore.backends.budget import (
 )
 from reshore.backends.chat_plan import ChatPlan, Transform, plan_chat
 from reshore.backends.completion_plan import best_of_calls, completion_calls, echo_texts
+from reshore.backends.continuation import context_of, continued_call
 from reshore.backends.embedding import embed_inputs
 from reshore.backends.fanout import Batches, Tally, merge, split_choices
 from reshore.backends.generation import Call, generate
 from reshore.backends.images import ImageFetcher
 from reshore.backends.library import Library
+from reshore.backends.prompts import with_prompt
+from reshore.backends.truncation import fit_conversation
 from reshore.config import Config
 from reshore.engine.base import Engine
 from reshore.engine.client import EngineClient
 from reshore.engine.pool import Lease, Pool
-from reshore.errors import Unsupported
+from reshore.errors import ContextTooLong, LacksCapability
 from reshore.models.facts import Servable
 from reshore.types import (
     ChatRequest,
@@ -52,34 +58,48 @@ class LocalBackend:
         """Continue a conversation. See `Backend`."""
         model = await self._library.find(request.model)
         plan = plan_chat(await self._images.inline(request), model, self._config.limits)
-        async with self._pool.lease(
-            model, weight=request.n, keep_alive_s=request.options.keep_alive_s
-        ) as lease:
+        async with (
+            self._pool.lease(
+                model, weight=request.n, keep_alive_s=request.options.keep_alive_s
+            ) as lease,
+            AsyncExitStack() as stack,
+        ):
             engine = lease.engine
-            refuse_hopeless(chat_bytes(plan.request), engine.context_length, "messages")
             notices: dict[str, str] = {}
-            plan = await self._limit_context(plan, engine, notices)
-            calls = _chat_calls(plan, request.n, engine.slots)
-            chunks = self._run(model, lease, calls, plan.new_transform)
-            async with aclosing(chunks) as stream:
-                yield Reply(
-                    model=model.name,
-                    chunks=await _started(stream),
-                    notices=notices,
-                    system_fingerprint=_fingerprint(model),
-                    verify=plan.verify,
-                )
+            try:
+                chunks = await stack.enter_async_context(self._chatting(plan, lease, notices))
+            except ContextTooLong as refusal:
+                if not request.options.truncate:
+                    raise
+                plan = await fit_conversation(plan, engine, self._client, notices, refusal)
+                chunks = await stack.enter_async_context(self._chatting(plan, lease, notices))
+            yield Reply(
+                model=model.name,
+                chunks=chunks,
+                notices=notices,
+                system_fingerprint=_fingerprint(model),
+                verify=plan.verify,
+                context=context_of(plan, engine, self._client),
+            )
 
     @asynccontextmanager
     async def complete(self, request: CompletionRequest) -> AsyncIterator[Reply]:
         """Continue raw text. See `Backend`."""
         model = await self._library.find(request.model)
         if "completion" not in model.capabilities:
-            raise Unsupported(f"{model.name} cannot complete text: it embeds", param="model")
-        if request.suffix is not None and "insert" not in model.capabilities:
-            raise Unsupported(
-                f"{model.name} has no infill tokens, so suffix cannot be honoured", param="suffix"
+            raise LacksCapability(
+                f"{model.name} cannot complete text: it embeds",
+                model=model.name,
+                capability="completion",
             )
+        if request.suffix is not None and "insert" not in model.capabilities:
+            raise LacksCapability(
+                f"{model.name} has no infill tokens, so suffix cannot be honoured",
+                model=model.name,
+                capability="insert",
+                param="suffix",
+            )
+        grammar, verify = format_grammar(request.response_format, self._config.limits)
         weight = len(request.prompts) * (request.best_of or request.n)
         async with self._pool.lease(
             model, weight=weight, keep_alive_s=request.options.keep_alive_s
@@ -88,7 +108,9 @@ class LocalBackend:
             for prompt in request.prompts:
                 refuse_hopeless(len(prompt), engine.context_length, "prompt")
             notices: dict[str, str] = {}
-            calls = await completion_calls(request, model, engine, self._client, notices)
+            calls = await completion_calls(
+                request, model, engine, self._client, notices, grammar=grammar
+            )
             chunks = self._run(model, lease, calls, lambda: None)
             if (request.best_of or request.n) > request.n:
                 chunks = best_of_calls(chunks, request)
@@ -99,21 +121,37 @@ class LocalBackend:
                     chunks=_echoed(await _started(stream), echoes),
                     notices=notices,
                     system_fingerprint=_fingerprint(model),
+                    verify=verify,
                 )
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         """Embed every input. See `Backend`."""
         model = await self._library.find(request.model)
         if "embedding" not in model.capabilities:
-            raise Unsupported(
+            raise LacksCapability(
                 f"{model.name} does not support embeddings; use an embedding model "
                 "(`reshore pull all-minilm`)",
-                param="model",
+                model=model.name,
+                capability="embedding",
             )
+        request, prompted = with_prompt(request, model, self._config.model(model.name))
         async with self._pool.lease(
             model, weight=1, keep_alive_s=request.options.keep_alive_s
         ) as lease:
-            return await embed_inputs(request, lease.engine, self._client)
+            embeddings = await embed_inputs(request, lease.engine, self._client)
+        return msgspec.structs.replace(
+            embeddings, load_ms=lease.load_ms, notices=embeddings.notices | prompted
+        )
+
+    async def load(self, model: str, *, keep_alive_s: float | None = None) -> float:
+        """Load a model. See `Backend`."""
+        found = await self._library.find(model)
+        async with self._pool.lease(found, keep_alive_s=keep_alive_s) as lease:
+            return lease.load_ms
+
+    async def unload(self, model: str) -> None:
+        """Unload a model. See `Backend`."""
+        await self._pool.unload(await self._library.listed(model))
 
     async def models(self) -> Sequence[ModelInfo]:
         """Every installed model, newest first."""
@@ -122,6 +160,26 @@ class LocalBackend:
     async def aclose(self) -> None:
         """Nothing of its own to close: the pool and the client belong to the app."""
 
+    @asynccontextmanager
+    async def _chatting(
+        self, plan: ChatPlan, lease: Lease, notices: dict[str, str]
+    ) -> AsyncIterator[Batches]:
+        """The chunks of a planned chat, the first of them there.
+
+        Raises:
+            ContextTooLong: the conversation does not fit.
+        """
+        engine, n = lease.engine, plan.request.n
+        refuse_hopeless(chat_bytes(plan.request), engine.context_length, "messages")
+        plan = await self._limit_context(plan, engine, notices)
+        if plan.request.context:
+            calls = [await continued_call(plan, engine, self._client)]
+        else:
+            calls = _chat_calls(plan, n, engine.slots)
+        chunks = self._run(engine.model, lease, calls, plan.new_transform)
+        async with aclosing(chunks) as stream:
+            yield await _started(stream)
+
     async def _limit_context(
         self, plan: ChatPlan, engine: Engine, notices: dict[str, str]
     ) -> ChatPlan:
@@ -129,6 +187,7 @@ class LocalBackend:
         if num_ctx is None:
             return plan
         tokens = await count_chat(self._client, engine, plan.body(n=1, seed_offset=0))
+        tokens += len(plan.request.context)
         sampling = limit_tokens(
             plan.request.sampling, prompt_tokens=tokens, num_ctx=num_ctx, param="messages"
         )

@@ -1,0 +1,116 @@
+"""Conversations made to fit the context, as Ollama does it and only when it is asked for.
+
+The oldest messages go first; system messages and the last turn stay. What was dropped is told in
+a header and a log line. Nothing is counted for a conversation that fits: this runs after the
+engine has refused one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from reshore.backends.budget import chat_bytes, clamp_num_ctx, count_chat, hopeless
+from reshore.backends.chat_plan import ChatPlan
+from reshore.engine.base import Engine
+from reshore.engine.client import EngineClient
+from reshore.errors import ContextTooLong
+from reshore.types import ImagePart, Message, Sampling
+
+TRUNCATED_HEADER = "x-reshore-truncated"
+
+log = logging.getLogger("reshore.backends")
+
+_IMAGE_TOKENS = 768  # what Ollama counts for an image (facts, section 1.4)
+
+# Of the context, for the answer: one that is cut after three words helps nobody.
+_ANSWER_SHARE = 4
+
+_SYSTEM = ("system", "developer")
+
+
+async def fit_conversation(
+    plan: ChatPlan,
+    engine: Engine,
+    client: EngineClient,
+    notices: dict[str, str],
+    refusal: ContextTooLong,
+) -> ChatPlan:
+    """`plan` with as many of its latest messages as fit beside an answer.
+
+    Args:
+        notices: gets `x-reshore-truncated`.
+        refusal: why it has to be cut; raised again when there is nothing to drop.
+    """
+    name, request = engine.model.name, plan.request
+    if request.context:
+        notices[TRUNCATED_HEADER] = "context"
+        log.warning("%s: dropped the context of an earlier reply: too long", name)
+        return plan.without_context()
+    points = cut_points(request.messages)
+    if not points:
+        raise refusal
+    limit = clamp_num_ctx(request.options, engine, {}) or engine.context_length
+    room = _room(request.sampling, limit)
+    low, high = 0, len(points) - 1
+    while low < high:
+        middle = (low + high) // 2
+        kept = plan.with_messages(from_point(request.messages, points[middle]))
+        if await _tokens(kept, engine, client, limit) + room <= limit:
+            high = middle
+        else:
+            low = middle + 1
+    messages = from_point(request.messages, points[low])
+    dropped = len(request.messages) - len(messages)
+    notices[TRUNCATED_HEADER] = f"messages={dropped}"
+    log.warning(
+        "%s: dropped the oldest %d of %d messages: too long for %d tokens of context",
+        name,
+        dropped,
+        len(request.messages),
+        limit,
+    )
+    return plan.with_messages(messages)
+
+
+def cut_points(messages: Sequence[Message]) -> list[int]:
+    """Where the kept part of a conversation may begin, the most kept first.
+
+    It begins with a user's message, or else with the last turn: a result of a tool stays with the
+    call that asked for it. Every point drops something.
+    """
+    said = [index for index, message in enumerate(messages) if message.role not in _SYSTEM]
+    if not said:
+        return []
+    last = said[-1]
+    while messages[last].role == "tool" and last > said[0]:
+        last -= 1
+    points = {index for index in said if messages[index].role == "user" and index <= last}
+    return sorted(index for index in points | {last} if index > said[0])
+
+
+def from_point(messages: Sequence[Message], start: int) -> tuple[Message, ...]:
+    """The messages from `start` on, and every system message before it."""
+    return tuple(
+        message
+        for index, message in enumerate(messages)
+        if index >= start or message.role in _SYSTEM
+    )
+
+
+def _room(sampling: Sampling, limit: int) -> int:
+    share = limit // _ANSWER_SHARE
+    asked = sampling.max_tokens
+    return share if asked is None or asked < 0 else min(asked, share)
+
+
+async def _tokens(plan: ChatPlan, engine: Engine, client: EngineClient, limit: int) -> int:
+    if hopeless(chat_bytes(plan.request), limit):
+        return limit + 1  # not worth the engine's time
+    images = sum(
+        isinstance(part, ImagePart)
+        for message in plan.request.messages
+        for part in message.content or ()
+    )
+    counted = await count_chat(client, engine, plan.body(n=1, seed_offset=0))
+    return counted + images * _IMAGE_TOKENS
