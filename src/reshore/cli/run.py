@@ -76,7 +76,7 @@ def _server(config: Config, model: str) -> Iterator[AdminClient]:
         return
     # Before anything is started for it.
     Store.from_config(config).get(Aliases(config.aliases).resolve(model))
-    configure("ERROR")
+    configure("CRITICAL")  # what goes wrong is told in one line, not in the log as well
     alone = msgspec.structs.replace(config, pool=msgspec.structs.replace(config.pool, preload=()))
     with hosted(alone):
         yield client
