@@ -30,6 +30,8 @@ from reshore.server import admin, health, openai
 from reshore.server.drain import Drain
 from reshore.server.guard import HostGuard, KeyGuard, OriginGuard
 from reshore.server.middleware import Admit, Authenticate, Guard, Observe
+from reshore.server.ollama import native_routes
+from reshore.server.ollama_models import management_routes
 from reshore.server.services import Services
 from reshore.telemetry.logs import record_outcome
 from reshore.types import Outcome
@@ -186,6 +188,8 @@ def _routes(services: Services) -> list[BaseRoute]:
         Route("/v1/embeddings", openai.EmbeddingsEndpoint(services), methods=["POST"]),
         Route("/v1/models", openai.Models(services), methods=["GET"]),
         Route("/v1/models/{model:path}", openai.OneModel(services), methods=["GET"]),
+        *native_routes(services),
+        *management_routes(services),
         Route("/", health.Banner(services), methods=["GET"]),
         *(Route(path, alive, methods=["GET"]) for path in ("/health", "/healthz", "/livez")),
         Route("/health/liveliness", alive, methods=["GET"]),

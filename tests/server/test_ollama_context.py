@@ -1,0 +1,121 @@
+"""Long conversations, `num_ctx`, and clients that mix options: nothing is ever reloaded."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server.harness import MODEL, Server, install
+from tests.server.ollama import (
+    CHAT,
+    GENERATE,
+    REFLECT,
+    answered,
+    chat_of,
+    engine_body,
+    prompt_of,
+    refused,
+    said,
+)
+
+CONTEXT = 2048
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    install(tmp_path, MODEL, context_length=CONTEXT)
+    return tmp_path
+
+
+def conversation(turns: int, last: str, length: int = 300) -> list[dict[str, str]]:
+    """A system prompt, `turns` exchanges of `length` tokens each, and `last`."""
+    messages = [{"role": "system", "content": "be kind"}]
+    for turn in range(turns):
+        messages.append({"role": "user", "content": f"{turn} ".ljust(length // 2, "x")})
+        messages.append({"role": "assistant", "content": f"{turn} ".ljust(length // 2, "y")})
+    return [*messages, {"role": "user", "content": last}]
+
+
+async def test_the_oldest_messages_are_dropped_and_the_reply_says_how_many(
+    server: Server,
+) -> None:
+    messages = conversation(20, said(REFLECT))
+    response, reply = await server.post(CHAT, chat_of("", messages=messages))
+    assert response.status == 200, reply
+    sent = (await engine_body(server, CHAT, chat_of("", messages=messages)))["messages"]
+    dropped = len(messages) - len(sent)
+    assert response.headers["x-reshore-truncated"] == f"messages={dropped}"
+    assert sent[0] == messages[0]
+    assert sent[1:] == messages[1 + dropped :]
+    assert sent[1]["role"] == "user"
+    # There is room for an answer, and not for one exchange more.
+    assert CONTEXT // 2 < reply["prompt_eval_count"] <= CONTEXT * 3 // 4
+
+
+async def test_what_fits_is_left_alone(server: Server) -> None:
+    messages = conversation(3, "hi")
+    response, _ = await server.post(CHAT, chat_of("", messages=messages))
+    assert response.status == 200
+    assert "x-reshore-truncated" not in response.headers
+
+
+async def test_a_smaller_num_ctx_is_what_has_to_be_fitted(server: Server) -> None:
+    messages = conversation(3, "hi there")
+    body = chat_of("", messages=messages, options={"num_ctx": 600, "num_predict": 50})
+    response, reply = await server.post(CHAT, body)
+    assert response.status == 200, reply
+    assert response.headers["x-reshore-truncated"] == "messages=4"
+    assert reply["prompt_eval_count"] <= 550
+
+
+async def test_without_truncation_too_long_is_refused(server: Server) -> None:
+    body = chat_of("", messages=conversation(20, "hi"), truncate=False)
+    assert "longer than the context length" in await refused(server, CHAT, body)
+
+
+async def test_a_last_turn_that_is_too_long_by_itself_is_refused(server: Server) -> None:
+    for path, body in (
+        (CHAT, chat_of("", messages=conversation(2, "z" * 3000))),
+        (CHAT, chat_of("z" * 3000)),
+        (GENERATE, prompt_of("z" * 3000)),
+        (GENERATE, prompt_of("z" * 3000, raw=True)),
+    ):
+        assert "longer than the context length" in await refused(server, path, body)
+
+
+async def test_openais_dialect_never_truncates(server: Server) -> None:
+    body = {"model": MODEL, "messages": conversation(20, "hi")}
+    error = await server.refusal("/v1/chat/completions", body)
+    assert error["code"] == "context_length_exceeded"
+
+
+async def test_a_larger_num_ctx_is_clamped_and_declared(server: Server) -> None:
+    response, _ = await server.post(CHAT, chat_of("hi", options={"num_ctx": 131072}))
+    assert response.status == 200
+    assert response.headers["x-reshore-num-ctx"] == str(CONTEXT)
+
+
+MIXED: list[dict[str, Any]] = [
+    {"options": {"num_ctx": 131072}},
+    {"options": {"num_ctx": 512, "num_predict": 3}},
+    {"options": {"num_ctx": 2048, "num_batch": 64, "num_gpu": 1}},
+    {"keep_alive": -1},
+    {"keep_alive": "1m", "options": {"num_thread": 1}},
+    {"options": {"num_predict": -1, "use_mmap": False}},
+    {},
+]
+
+
+async def test_clients_that_mix_options_cause_no_reload(server: Server) -> None:
+    await answered(server, CHAT, chat_of("warm up"))
+    (before,) = server.app.services.pool.loaded()
+    bodies = [
+        (CHAT, chat_of("hi", **fields)) if number % 2 else (GENERATE, prompt_of("hi", **fields))
+        for number in range(4)
+        for fields in MIXED
+    ]
+    replies = await asyncio.gather(*(server.post(path, body) for path, body in bodies))
+    assert all(response.status == 200 for response, _ in replies)
+    (after,) = server.app.services.pool.loaded()
+    assert after.pid == before.pid
