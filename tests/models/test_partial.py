@@ -130,3 +130,61 @@ def test_a_writer_that_is_killed_leaves_a_partial_that_can_be_resumed(tmp_path: 
         partial.write(BODY[128_000:])
         partial.commit()
     assert partial.target.read_bytes() == BODY
+
+
+def test_parts_may_arrive_in_any_order(tmp_path: Path) -> None:
+    with Partial(tmp_path, DIGEST) as partial:
+        for start in (160_000, 0, 80_000):
+            partial.write_at(start, BODY[start : start + 80_000])
+        assert partial.missing(len(BODY)) == ((240_000, len(BODY)),)
+        partial.write_at(240_000, BODY[240_000:])
+        partial.commit()
+    assert partial.target.read_bytes() == BODY
+    assert names(tmp_path) == [partial.target.name]
+
+
+def test_holes_are_remembered(tmp_path: Path) -> None:
+    with Partial(tmp_path, DIGEST) as partial:
+        partial.write_at(1000, BODY[1000:3000])
+        partial.write_at(0, BODY[:10])
+    with Partial(tmp_path, DIGEST) as partial:
+        assert partial.length == 2010
+        assert partial.reached(1000) == 3000
+        assert partial.missing(4000) == ((10, 1000), (3000, 4000))
+        partial.write_at(10, BODY[10:1000])
+        partial.write_at(3000, BODY[3000:])
+        partial.commit()
+    assert partial.target.read_bytes() == BODY
+
+
+@pytest.mark.parametrize("note", [b"", b"[[0,1],", b"[[0,99999999]]", b"[[5,2]]", b"[[-1,2]]"])
+def test_a_note_that_cannot_be_true_is_worth_nothing(tmp_path: Path, note: bytes) -> None:
+    with Partial(tmp_path, DIGEST) as partial:
+        partial.write_at(1000, BODY[1000:3000])
+    (tmp_path / f"{partial.path.name}-spans").write_bytes(note)
+    with Partial(tmp_path, DIGEST) as partial:
+        assert partial.missing(len(BODY)) == ((0, len(BODY)),)
+
+
+def test_a_writer_that_is_killed_between_parts_loses_no_more_than_was_not_noted(
+    tmp_path: Path,
+) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom reshore.models.partial import Partial\n"
+        "with Partial(Path(sys.argv[1]), sys.argv[2]) as partial:\n"
+        "    partial.write(bytes(range(256)) * 10)\n"
+        "    partial.write_at(100_000, b'x' * 1000)\n"
+        "    print('written', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path), DIGEST],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"written\n"
+        child.kill()
+    with Partial(tmp_path, DIGEST) as partial:
+        assert partial.missing(len(BODY)) == ((2560, len(BODY)),)

@@ -9,6 +9,8 @@ from reshore.models.manifest import (
     CONFIG_TYPE,
     LICENSE_TYPE,
     MANIFEST_TYPE,
+    MODEL_TYPE,
+    PROJECTOR_TYPE,
     SOURCE_KEY,
     Layer,
     Manifest,
@@ -31,18 +33,37 @@ def assemble(
         licence: its terms, kept with it.
 
     Raises:
-        BadModelFile: the GGUF file's header is not sound.
+        BadModelFile: a GGUF file's header is not sound.
         DiskFull: no space is left.
     """
-    facts = read_facts(store.blob(model.digest))
     layers = [model, *more]
     if licence is not None:
         layers.append(store.add_blob([licence.encode()], LICENSE_TYPE))
+    return installed_from(store, name, tuple(layers), config=None, source=source)
+
+
+def installed_from(
+    store: Store, name: Name, layers: tuple[Layer, ...], *, config: Layer | None, source: str
+) -> Installed:
+    """Install a model of these layers.
+
+    Args:
+        config: of the model it comes from; None writes one from the model file's header.
+
+    Raises:
+        BadModelFile: a GGUF file's header is not sound, or a blob is missing.
+        DiskFull: no space is left.
+    """
+    facts = {
+        layer.media_type: read_facts(store.blob(layer.digest))
+        for layer in layers
+        if layer.media_type in (MODEL_TYPE, PROJECTOR_TYPE)
+    }
     manifest = Manifest(
         schema_version=2,
         media_type=MANIFEST_TYPE,
-        config=store.add_blob([_config(facts)], CONFIG_TYPE),
-        layers=tuple(layers),
+        config=config or store.add_blob([_config(facts[MODEL_TYPE])], CONFIG_TYPE),
+        layers=layers,
         annotations={SOURCE_KEY: source},
     )
     return store.save(name, encode_manifest(manifest))

@@ -80,29 +80,37 @@ class ScriptedRegistry:
             yield self
 
 
+def asked_range(request: web.Request, size: int) -> tuple[int, int] | None:
+    """The half-open range that a request names, None for the whole file."""
+    match = re.fullmatch(r"bytes=([0-9]+)-([0-9]*)", request.headers.get("Range", ""))
+    if match is None:
+        return None
+    return int(match[1]), int(match[2]) + 1 if match[2] else size
+
+
 def ranged(request: web.Request, body: bytes) -> Reply:
     """The whole body, or the piece that was asked for."""
-    match = re.fullmatch(r"bytes=([0-9]+)-", request.headers.get("Range", ""))
-    if match is None:
+    asked = asked_range(request, len(body))
+    if asked is None:
         return web.Response(body=body)
-    start = int(match[1])
+    start, end = asked
     if start >= len(body):
         return web.Response(status=416)
-    span = f"bytes {start}-{len(body) - 1}/{len(body)}"
-    return web.Response(status=206, body=body[start:], headers={"Content-Range": span})
+    span = f"bytes {start}-{end - 1}/{len(body)}"
+    return web.Response(status=206, body=body[start:end], headers={"Content-Range": span})
 
 
 async def cut_after(request: web.Request, body: bytes, count: int) -> Reply:
-    """Announce the rest of the body, send `count` bytes of it and drop the connection."""
-    match = re.fullmatch(r"bytes=([0-9]+)-", request.headers.get("Range", ""))
-    start = int(match[1]) if match else 0
-    reply = web.StreamResponse(status=206 if match else 200)
-    reply.content_length = len(body) - start
-    if match:
-        reply.headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+    """Announce what was asked for, send `count` bytes of it and drop the connection."""
+    asked = asked_range(request, len(body))
+    start, end = asked or (0, len(body))
+    reply = web.StreamResponse(status=206 if asked else 200)
+    reply.content_length = end - start
+    if asked:
+        reply.headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(body)}"
     await reply.prepare(request)
     if count:
-        await reply.write(body[start : start + count])
+        await reply.write(body[start : min(start + count, end)])
     assert request.transport is not None
     request.transport.close()
     return reply

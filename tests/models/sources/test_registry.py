@@ -13,11 +13,12 @@ from reshore.errors import BadModelFile, DigestMismatch, SourceError
 from reshore.models.manifest import CONFIG_TYPE, MODEL_TYPE
 from reshore.models.progress import Progress
 from reshore.models.pull import pull
-from reshore.models.sources.registry import Patience, Unreached
+from reshore.models.sources.patience import Parts, Patience, Unreached
 from reshore.models.store import Store
 from tests.models.sources.scripted_registry import (
     Reply,
     ScriptedRegistry,
+    asked_range,
     cut_after,
     listening,
     sha256,
@@ -67,6 +68,7 @@ class Puller:
     def __init__(self, store: Store, clock: PromptClock) -> None:
         self.store, self.clock = store, clock
         self.events: list[Progress] = []
+        self.parts = Parts()
         self.sees_blob = asyncio.Event()
 
     def note(self, event: Progress) -> None:
@@ -82,6 +84,7 @@ class Puller:
             on_progress=self.note,
             clock=self.clock,
             patience=PATIENCE,
+            parts=self.parts,
         )
 
 
@@ -306,7 +309,7 @@ async def test_a_body_of_another_size_is_refused(
     store: Store, registry: ScriptedRegistry, fetch: Puller, change: bytes
 ) -> None:
     registry.blobs[registry.digest] = (registry.model + change)[: None if change else -1]
-    with pytest.raises(SourceError, match="but its manifest says"):
+    with pytest.raises(SourceError, match="instead of"):
         await fetch(registry)
     assert store.list() == ()
 
@@ -400,6 +403,166 @@ async def test_a_model_with_a_hostile_header_is_removed_again(
     with pytest.raises(BadModelFile, match="cannot be used as a model"):
         await fetch(registry)
     assert left(store) == set()
+
+
+class TestParts:
+    """A part of 1000 bytes, four at once, for a model of some 5 kB."""
+
+    @pytest.fixture(autouse=True)
+    def small_parts(self, fetch: Puller) -> None:
+        fetch.parts = Parts(at_once=4, least_bytes=1000, most_bytes=1000)
+
+    async def test_a_large_blob_comes_in_ranges_side_by_side(
+        self, store: Store, registry: ScriptedRegistry, fetch: Puller
+    ) -> None:
+        size = len(registry.model)
+        assert size > 4000
+        running, most = 0, 0
+        four = asyncio.Event()
+
+        async def fault(request: web.Request) -> Reply | None:
+            nonlocal running, most
+            if not request.path.endswith(registry.digest):
+                return None
+            running += 1
+            most = max(most, running)
+            if running == 4:
+                four.set()
+            await four.wait()
+            running -= 1
+            return None
+
+        registry.fault = fault
+        await fetch(registry)
+        assert most == 4
+        starts = range(0, size, 1000)
+        assert set(registry.ranges) == {
+            f"bytes={start}-{start + 999 if start + 1000 < size else ''}" for start in starts
+        }
+        assert store.blob(registry.digest).read_bytes() == registry.model
+        totals = [e.completed for e in fetch.events if e.digest == registry.digest and e.total]
+        assert totals == sorted(totals)
+        assert totals[-1] == size
+
+    @pytest.mark.parametrize("count", [0, 1, 500, 999])
+    async def test_every_part_that_is_cut_goes_on_from_there(
+        self, store: Store, registry: ScriptedRegistry, fetch: Puller, count: int
+    ) -> None:
+        cut: set[str] = set()
+
+        async def fault(request: web.Request) -> Reply | None:
+            asked = request.headers.get("Range", "").partition("-")[0]
+            if not request.path.endswith(registry.digest) or int(asked[6:]) % 1000 or asked in cut:
+                return None
+            cut.add(asked)
+            return await cut_after(request, registry.model, count)
+
+        registry.fault = fault
+        await fetch(registry)
+        assert len(cut) == -(-len(registry.model) // 1000)
+        assert store.blob(registry.digest).read_bytes() == registry.model
+
+    async def test_a_pull_that_gave_up_goes_on_with_what_is_missing(
+        self, store: Store, registry: ScriptedRegistry, fetch: Puller
+    ) -> None:
+        async def fault(request: web.Request) -> Reply | None:
+            if request.headers.get("Range", "").startswith("bytes=2000-"):
+                return await cut_after(request, registry.model, 0)
+            return None
+
+        registry.fault = fault
+        with pytest.raises(SourceError, match="Pull again to go on"):
+            await fetch(registry)
+        assert store.list() == ()
+        there = store.partial(registry.digest)
+        with there:
+            missing = there.missing(len(registry.model))
+            arrived = there.length
+        assert (2000, 3000) in missing or missing[0][0] <= 2000
+        assert arrived > 0
+        registry.fault = None
+        registry.seen.clear()
+        await fetch(registry)
+        fetched = sum(end - start for start, end in missing)
+        assert arrived + fetched == len(registry.model)
+        assert all(not asked.startswith("bytes=0-") for asked in registry.ranges)
+        assert store.blob(registry.digest).read_bytes() == registry.model
+
+    async def test_a_host_without_ranges_sends_one_stream(
+        self, store: Store, registry: ScriptedRegistry, fetch: Puller
+    ) -> None:
+        async def fault(request: web.Request) -> Reply | None:
+            if request.path.endswith(registry.digest):
+                return web.Response(body=registry.model)
+            return None
+
+        registry.fault = fault
+        await fetch(registry)
+        assert registry.ranges[-1] == ""
+        assert store.blob(registry.digest).read_bytes() == registry.model
+
+    async def test_wrong_bytes_in_one_part_leave_nothing(
+        self, store: Store, registry: ScriptedRegistry, fetch: Puller
+    ) -> None:
+        wrong = registry.model[:2500] + b"?" + registry.model[2501:]
+        registry.blobs[registry.digest] = wrong
+        with pytest.raises(DigestMismatch):
+            await fetch(registry)
+        assert not any(registry.digest[7:] in name for name in left(store))
+
+    async def test_a_part_that_is_longer_than_asked_leaves_nothing(
+        self, store: Store, registry: ScriptedRegistry, fetch: Puller
+    ) -> None:
+        async def fault(request: web.Request) -> Reply | None:
+            asked = asked_range(request, len(registry.model))
+            if not request.path.endswith(registry.digest) or asked is None:
+                return None
+            start, end = asked
+            span = f"bytes {start}-{end - 1}/{len(registry.model)}"
+            reply = bytes(end - start + 1)
+            return web.Response(status=206, body=reply, headers={"Content-Range": span})
+
+        registry.fault = fault
+        with pytest.raises(SourceError, match="sends more than"):
+            await fetch(registry)
+        assert not any(registry.digest[7:] in name for name in left(store))
+
+    async def test_a_file_that_changes_its_size_is_refused(
+        self, registry: ScriptedRegistry, fetch: Puller
+    ) -> None:
+        registry.blobs[registry.digest] = registry.model + b"x"
+        with pytest.raises(SourceError, match="instead of"):
+            await fetch(registry)
+
+    async def test_cancelling_ends_every_part_and_keeps_what_has_arrived(
+        self, store: Store, registry: ScriptedRegistry, fetch: Puller
+    ) -> None:
+        fetch.parts = Parts(at_once=2, least_bytes=1000, most_bytes=1000)
+        two_are_done, never = asyncio.Event(), asyncio.Event()
+
+        async def fault(request: web.Request) -> Reply | None:
+            if not request.path.endswith(registry.digest) or len(registry.ranges) <= 2:
+                return None
+            if len(registry.ranges) == 4:
+                two_are_done.set()
+            await never.wait()
+            return None
+
+        registry.fault = fault
+        task = asyncio.create_task(fetch(registry))
+        await two_are_done.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with store.partial(registry.digest) as partial:
+            assert partial.length == 2000
+
+
+async def test_parts_are_as_large_as_ollamas() -> None:
+    parts = Parts()
+    assert parts.size_for(90_000_000) == 100_000_000
+    assert parts.size_for(4_000_000_000) == 250_000_000
+    assert parts.size_for(70_000_000_000) == 1_000_000_000
 
 
 class TestRedirects:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,6 +14,7 @@ from reshore.models.progress import OnProgress, pulling
 from reshore.models.store import Store
 
 _ASK_AGAIN_S = 0.1
+_BLOCK_BYTES = 512  # the unit of st_blocks
 
 
 @asynccontextmanager
@@ -28,7 +30,7 @@ async def sole_writer(
     try:
         while not await _entered(partial):
             with contextlib.suppress(OSError):  # just renamed
-                on_progress(pulling(digest, size, min(size, partial.path.stat().st_size)))
+                on_progress(pulling(digest, size, min(size, _arrived(partial.path.stat()))))
             await clock.sleep(_ASK_AGAIN_S)
         yield partial
     except BaseException as error:
@@ -36,6 +38,11 @@ async def sole_writer(
         raise
     else:
         partial.__exit__(None, None, None)
+
+
+def _arrived(status: os.stat_result) -> int:
+    """About how much has arrived: a file with holes takes less of the disk than its length."""
+    return min(status.st_size, status.st_blocks * _BLOCK_BYTES)
 
 
 async def _entered(partial: Partial) -> bool:

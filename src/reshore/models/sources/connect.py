@@ -11,6 +11,7 @@ import asyncio
 import ipaddress
 import socket
 import urllib.request
+from collections.abc import AsyncIterable
 from contextlib import AbstractAsyncContextManager
 
 import aiohttp
@@ -53,14 +54,28 @@ class Connector:
     def get(
         self, url: URL, headers: dict[str, str], *, public_only: bool = False
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """GET without following anything; the body is never decompressed.
+        """`request` with the method GET."""
+        return self.request("GET", url, headers, public_only=public_only)
+
+    def request(
+        self,
+        method: str,
+        url: URL,
+        headers: dict[str, str],
+        *,
+        data: bytes | AsyncIterable[bytes] | None = None,
+        public_only: bool = False,
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """A request that follows nothing; the body of the reply is never decompressed.
 
         With `public_only` a private address is as good as unreachable. Behind a proxy it is the
         proxy that decides what a name means.
         """
         proxy = _proxy_for(url)
         session = self._sessions[public_only and proxy is None]
-        return session.get(url, headers=headers, allow_redirects=False, proxy=proxy)
+        return session.request(
+            method, url, headers=headers, data=data, allow_redirects=False, proxy=proxy
+        )
 
     def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
