@@ -1,5 +1,9 @@
-"""Images by URL: off by default, and never a way to call what only this machine reaches."""
+"""Images by URL: off by default, and never a way to call what only this machine reaches.
 
+Images by any way: an engine gets none that could harm it.
+"""
+
+import base64
 from collections.abc import AsyncIterator
 
 import pytest
@@ -8,9 +12,10 @@ from aiohttp.test_utils import TestServer
 
 from reshore.backends.images import CheckedResolver, ImageFetcher, is_public
 from reshore.errors import RequestError, Unsupported
-from reshore.types import ChatRequest, ImagePart, Message, TextPart
+from reshore.types import ImagePart, Message, TextPart
+from tests.backends.image_samples import png
 
-PNG = b"\x89PNG\r\n\x1a\n"
+PNG = png(3, 2)
 
 
 class Site:
@@ -27,6 +32,8 @@ class Site:
         match request.match_info["name"]:
             case "image":
                 return web.Response(body=PNG, content_type="image/png")
+            case "fake":
+                return web.Response(body=b"#EXTM3U", content_type="image/png")
             case "page":
                 return web.Response(text="hello")
             case "large":
@@ -51,13 +58,22 @@ async def site() -> AsyncIterator[Site]:
     await site.server.close()
 
 
-def asking(url: str) -> ChatRequest:
-    content = (TextPart(text="what is it?"), ImagePart(url=url, param="messages[0].content[1]"))
-    return ChatRequest(model="m", messages=(Message(role="user", content=content),))
+Messages = tuple[Message, ...]
 
 
-def image_of(request: ChatRequest) -> str:
-    content = request.messages[0].content
+def asking(*urls: str) -> Messages:
+    images = [
+        ImagePart(url=url, param=f"messages[0].content[{i}]") for i, url in enumerate(urls, 1)
+    ]
+    return (Message(role="user", content=(TextPart(text="what is it?"), *images)),)
+
+
+def data_url(data: bytes, start: str = "data:image/png;base64,") -> str:
+    return start + base64.b64encode(data).decode()
+
+
+def image_of(messages: Messages) -> str:
+    content = messages[0].content
     assert isinstance(content, tuple)
     assert isinstance(content[1], ImagePart)
     return content[1].url
@@ -70,16 +86,60 @@ async def test_urls_are_refused_unless_enabled(site: Site) -> None:
     assert site.hits == 0
 
 
-async def test_data_urls_pass_untouched() -> None:
-    request = asking("data:image/png;base64,AAAA")
-    assert await ImageFetcher(enabled=False).inline(request) is request
+async def test_text_and_data_urls_pass_untouched() -> None:
+    fetcher = ImageFetcher(enabled=False)
+    text = (Message(role="user", content="hi"), Message(role="assistant", content=None))
+    assert await fetcher.inline(text) is text
+    messages = asking(data_url(PNG), data_url(png(5, 5))) + text
+    assert await fetcher.inline(messages) == messages
+
+
+@pytest.mark.parametrize(
+    "start", ["DATA:image/png;base64,", "data:IMAGE/PNG;BASE64,", "data:image/png;name=a;base64,"]
+)
+async def test_data_urls_are_spelled_as_the_engine_reads_them(start: str) -> None:
+    inlined = await ImageFetcher(enabled=False).inline(asking(data_url(PNG, start)))
+    assert image_of(inlined) == data_url(PNG)
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "says"),
+    [
+        (png(30_000, 30_000, b""), "image_too_large", "30000 x 30000"),
+        (PNG[:-20], "image_parse_error", "cut short"),
+        (png(201, 1), "image_parse_error", "200 times"),
+        (b"RIFF\x1a\0\0\0WEBPVP8L", "image_parse_error", "WebP is not decoded"),
+        (b"RIFF\x1a\0\0\0AVI LIST", "image_parse_error", "not decoded"),
+    ],
+)
+async def test_what_would_harm_an_engine_is_refused_by_its_path(
+    data: bytes, code: str, says: str
+) -> None:
+    with pytest.raises(RequestError, match=says) as caught:
+        await ImageFetcher(enabled=False).inline(asking(data_url(PNG), data_url(data)))
+    assert caught.value.param == "messages[0].content[2]"
+    assert caught.value.code == code
+
+
+async def test_pixels_are_counted_over_all_images() -> None:
+    half = data_url(b"GIF89a" + (5800).to_bytes(2, "little") * 2)
+    fetcher = ImageFetcher(enabled=False)
+    await fetcher.inline(asking(half))
+    with pytest.raises(RequestError, match="64 megapixels together") as caught:
+        await fetcher.inline(asking(half) + asking(half))
+    assert caught.value.code == "image_too_large"
+
+
+async def test_a_fetched_image_is_looked_into_too(site: Site) -> None:
+    with pytest.raises(RequestError, match="data of this kind"):
+        await ImageFetcher(enabled=True, allowed=lambda _: True).inline(asking(site.url("fake")))
 
 
 @pytest.mark.parametrize("name", ["image", "hop"])
 async def test_an_allowed_image_becomes_a_data_url(site: Site, name: str) -> None:
     fetcher = ImageFetcher(enabled=True, allowed=lambda _: True)
     inlined = await fetcher.inline(asking(site.url(name)))
-    assert image_of(inlined) == "data:image/png;base64,iVBORw0KGgo="
+    assert image_of(inlined) == data_url(PNG)
 
 
 @pytest.mark.parametrize("name", ["page", "large", "loop", "missing", "file"])

@@ -1,15 +1,18 @@
-"""Images by http(s) URL, fetched by us so that engines never touch the network.
+"""Images of a request: fetched here where they are URLs, and looked into before an engine is.
 
-Off unless `image_urls = true`. A URL is the client's word: it must not make this machine call
-services that only it can reach. Every name is resolved once, every address must be public, the
-connection goes to the very address that was checked, and each redirect is checked anew.
+Fetching keeps engines off the network, and is off unless `image_urls = true`. A URL is the
+client's word: it must not make this machine call services that only it can reach. Every name is
+resolved once, every address must be public, the connection goes to the very address that was
+checked, and each redirect is checked anew.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import binascii
 import ipaddress
+import re
 import socket
 from collections.abc import Callable
 from urllib.parse import urljoin
@@ -19,10 +22,18 @@ import msgspec
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from reshore.backends.image_files import check_content, read_header
 from reshore.errors import RequestError, Unsupported
-from reshore.types import ChatRequest, ImagePart, Message, Part
+from reshore.types import ImagePart, Message, Part
 
 _LIMIT_BYTES = 20 * 1024 * 1024  # OpenAI's limit for one image
+# An engine holds all images of a request at once, unpacked. Phones take 12 to 50 megapixels.
+_LIMIT_PIXELS = 64 * 1000 * 1000
+# Resizing to a model's format makes lines of these, or nothing; Qwen2-VL's limit.
+_LIMIT_ASPECT = 200
+
+# The only spelling that llama.cpp understands.
+_DATA_URL = re.compile(r"data:image/[a-z]+;base64,")
 _TIMEOUT_S = 20.0
 _REDIRECTS = 3
 
@@ -83,22 +94,29 @@ class ImageFetcher:
         self._enabled = enabled
         self._allowed = allowed
 
-    async def inline(self, request: ChatRequest) -> ChatRequest:
-        """`request` with every image as a data URL; itself when nothing is to be fetched.
+    async def inline(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        """`messages` with every image as a data URL that an engine may be given.
+
+        Cancellation ends a download at once; looking into images goes on in its thread for as
+        long as it takes, a second at most.
 
         Raises:
-            Unsupported: fetching is not enabled.
-            RequestError: an image cannot be had, is too large, or is no image.
+            Unsupported: fetching is not enabled, or llama.cpp does not decode this kind.
+            RequestError: an image cannot be had, is too large, or is damaged.
         """
-        if not any(_remote(part) for message in request.messages for part in _parts(message)):
-            return request
+        if not any(isinstance(part, ImagePart) for each in messages for part in _parts(each)):
+            return messages
+        return await asyncio.to_thread(inspected, await self._fetched(messages))
+
+    async def _fetched(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        if not any(_remote(part) for message in messages for part in _parts(message)):
+            return messages
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(resolver=CheckedResolver(self._allowed)),
             timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S),
             trust_env=False,
         ) as session:
-            messages = [await self._message(session, message) for message in request.messages]
-        return msgspec.structs.replace(request, messages=tuple(messages))
+            return tuple([await self._message(session, message) for message in messages])
 
     async def _message(self, session: aiohttp.ClientSession, message: Message) -> Message:
         if not any(_remote(part) for part in _parts(message)):
@@ -156,6 +174,56 @@ class ImageFetcher:
             raise ValueError(f"{parsed.host} is not a public address")
 
 
+def inspected(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """`messages`, their data URLs as llama.cpp spells them, none of which harms an engine.
+
+    Blocking, up to a second for the largest images.
+
+    Raises:
+        RequestError: an image is damaged, too large, or of a kind that is not decoded here.
+    """
+    pixels = 0
+    checked = []
+    for message in messages:
+        parts = list(_parts(message))
+        for i, part in enumerate(parts):
+            if isinstance(part, ImagePart):
+                parts[i], size = _inspect(part, _LIMIT_PIXELS - pixels)
+                pixels += size
+        content = tuple(parts) if parts else message.content
+        checked.append(msgspec.structs.replace(message, content=content))
+    return tuple(checked)
+
+
+def _inspect(part: ImagePart, pixels_left: int) -> tuple[ImagePart, int]:
+    """The image as an engine gets it, and its pixels."""
+    _, _, text = part.url.partition(",")
+    try:
+        data = binascii.a2b_base64(text)
+        header = read_header(data)
+        if header.pixels > pixels_left:
+            raise RequestError(
+                f"the images of a request may have {_LIMIT_PIXELS // 1_000_000} megapixels "
+                f"together, and this one of {header.width} x {header.height} pixels goes over "
+                "that; send it smaller",
+                param=part.param,
+                code="image_too_large",
+            )
+        if max(header.width, header.height) > _LIMIT_ASPECT * min(header.width, header.height):
+            raise ValueError(f"one side is more than {_LIMIT_ASPECT} times the other")
+        check_content(data, header)
+    except ValueError as error:  # binascii.Error is one
+        raise RequestError(
+            f"the image cannot be used: {error}. Send a PNG or JPEG file",
+            param=part.param,
+            code="image_parse_error",
+        ) from error
+    if _DATA_URL.match(part.url):
+        return part, header.pixels
+    url = f"data:image/{header.kind};base64,{text}"
+    return msgspec.structs.replace(part, url=url), header.pixels
+
+
 async def _read_at_most(response: aiohttp.ClientResponse, limit: int) -> bytes:
     parts: list[bytes] = []
     size = 0
@@ -172,4 +240,4 @@ def _parts(message: Message) -> tuple[Part, ...]:
 
 
 def _remote(part: Part) -> bool:
-    return isinstance(part, ImagePart) and not part.url.startswith("data:")
+    return isinstance(part, ImagePart) and part.url[:5].lower() != "data:"

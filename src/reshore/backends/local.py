@@ -57,7 +57,8 @@ class LocalBackend:
     async def chat(self, request: ChatRequest) -> AsyncIterator[Reply]:
         """Continue a conversation. See `Backend`."""
         model = await self._library.find(request.model)
-        plan = plan_chat(await self._images.inline(request), model, self._config.limits)
+        plan = plan_chat(request, model, self._config.limits)
+        plan = plan.with_messages(await self._images.inline(plan.request.messages))
         async with (
             self._pool.lease(
                 model, weight=request.n, keep_alive_s=request.options.keep_alive_s
