@@ -225,8 +225,12 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def model(self, name: str) -> ModelConfig:
         """`[models."name"]`; the tag `latest` may be left out there. Nothing is set if missing."""
-        own = self.models.get(name) or self.models.get(name.removesuffix(":latest"))
-        return own or ModelConfig()
+        return model_settings(self.models, name)
+
+
+def model_settings(models: Mapping[str, ModelConfig], name: str) -> ModelConfig:
+    """The settings of one model among `[models]`, as `Config.model`."""
+    return models.get(name) or models.get(name.removesuffix(":latest")) or ModelConfig()
 
 
 # Names people already have set. Value: the key it stands for.

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from reshore.config import load
+from reshore.config import ModelConfig, load
 from reshore.errors import (
     BadModelFile,
     BadName,
+    ConfigError,
     DigestMismatch,
     DiskFull,
     ReshoreError,
@@ -291,7 +292,8 @@ def test_an_unfit_model_is_given_to_who_insists(store: Store, tmp_path: Path) ->
         store.resolve("gpt-oss:20b")
     assert (caught.value.model, caught.value.state) == ("gpt-oss:20b", "needs a fix")
     assert store.known("gpt-oss:20b") is None
-    assert store.resolve("gpt-oss:20b", force=True).model_path.read_bytes() == file
+    forced = Store(store.root, settings={"gpt-oss:20b": ModelConfig(force=True)})
+    assert forced.resolve("gpt-oss:20b").model_path.read_bytes() == file
 
 
 def test_a_known_go_template_makes_the_prompts_of_a_file_without_one(
@@ -303,6 +305,38 @@ def test_a_known_go_template_makes_the_prompts_of_a_file_without_one(
     assert store.resolve("known").template == "gemma"
     assert store.resolve("plain").template is None
     assert store.describe("known").chat_template == "gemma"
+
+
+class TestConfiguredTemplates:
+    def test_a_format_by_name(self, store: Store, tiny: bytes) -> None:
+        install(store, "m", tiny)
+        known = Store(store.root, settings={"m": ModelConfig(chat_template="llama3")})
+        assert known.resolve("m").template == "llama3"
+        assert known.summary(known.get("m")).capabilities == ("completion",)
+
+    def test_a_jinja_file_tells_what_the_model_can_do(
+        self, store: Store, tiny: bytes, tmp_path: Path
+    ) -> None:
+        install(store, "m", tiny)
+        file = tmp_path / "mine.jinja"
+        file.write_text("{% if tools %}{{ tools }}{% endif %}{{ messages }}")
+        known = Store(store.root, settings={"m": ModelConfig(chat_template=str(file))})
+        model = known.resolve("m")
+        assert model.template == model.facts.chat_template == file.read_text()
+        assert model.capabilities == ("completion", "tools")
+        assert known.summary(known.get("m")).capabilities == model.capabilities
+        assert known.describe("m").capabilities == model.capabilities
+        assert store.resolve("m").capabilities == ("completion",)
+
+    @pytest.mark.parametrize("wanted", ["llama33", "/absent.jinja"])
+    def test_what_is_neither_names_the_formats(
+        self, store: Store, tiny: bytes, wanted: str
+    ) -> None:
+        install(store, "m", tiny)
+        known = Store(store.root, settings={"m": ModelConfig(chat_template=wanted)})
+        with pytest.raises(ConfigError, match=r"no known format \(alpaca, .*no file"):
+            known.resolve("m")
+        assert "no known format" in known.summary(known.get("m")).verdict.reason
 
 
 class TestReadOnlyStores:

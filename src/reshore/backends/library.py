@@ -64,15 +64,15 @@ class Library:
         return str(found.name)
 
     async def infos(self) -> Sequence[ModelInfo]:
-        """Every installed model, newest first; a name that two stores have stands once."""
+        """Every installed model, newest first; of a name that two stores have, ours."""
         return await asyncio.to_thread(self._infos)
 
     def _infos(self) -> Sequence[ModelInfo]:
-        infos: dict[str, ModelInfo] = {}
+        answering: dict[str, Installed] = {}
         for model in self._store.list():
-            if str(model.name) not in infos:
-                infos[str(model.name)] = self._info(model)
-        return list(infos.values())
+            if str(model.name) not in answering or not model.read_only:
+                answering[str(model.name)] = model
+        return list(map(self._info, answering.values()))
 
     def _info(self, model: Installed) -> ModelInfo:
         summary = self._store.summary(model)

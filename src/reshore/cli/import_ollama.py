@@ -68,7 +68,7 @@ def command(
     """Judge the models of an Ollama store, which is read where it is and never written."""
     config = load()
     root = find_store(path, os.environ)
-    store = Store(config.home / "models", [root])
+    store = Store(config.home / "models", [root], config.models)
     if fix is not None:
         _fix(store, root, fix)
     if write_config:

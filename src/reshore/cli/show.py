@@ -15,6 +15,7 @@ from reshore.models.judge import State, Verdict
 from reshore.models.layout import Installed
 from reshore.models.prompts import known_prompts
 from reshore.models.store import Description, Store
+from reshore.models.templates import FILE, NAMES
 from reshore.routing.aliases import Aliases
 
 _POOLINGS = ("none", "mean", "cls", "last", "rank")
@@ -170,4 +171,6 @@ def _facts(shown: Shown) -> list[tuple[str, str]]:
 def _template(name: str | None) -> str:
     if name is None:
         return "no"
-    return "yes" if name == "file" else f"{name} (recognised)"
+    if name == FILE:
+        return "yes"
+    return name if name in NAMES else "the one that reshore.toml names"

@@ -71,7 +71,7 @@ class Servable(Struct, frozen=True, kw_only=True):
         parameters: the model's own default options (Ollama's params layer), {} without one.
         system: the model's own system prompt, None without one.
         template: what makes the prompts: `file` (the one in the GGUF file), the name of a format
-            of `models.templates`, None without any: then it can complete and not chat.
+            of `models.templates`, a Jinja text, None without any: then it can complete, not chat.
         messages: example turns that go before every conversation (Modelfile's MESSAGE).
         adapter_paths: LoRA adapters' blobs, applied to the model when it is loaded.
         size: bytes of all blobs.

@@ -13,7 +13,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -21,9 +21,10 @@ from typing import Any, Literal, Self
 import msgspec
 from msgspec import Struct
 
-from reshore.config import Config
+from reshore.config import Config, ModelConfig, model_settings
 from reshore.errors import (
     BadModelFile,
+    ConfigError,
     DigestMismatch,
     DiskFull,
     StoreError,
@@ -63,7 +64,7 @@ from reshore.models.manifest import (
 from reshore.models.names import Name, parse_name
 from reshore.models.partial import Partial
 from reshore.models.summary import Summaries, Summary
-from reshore.models.templates import choose
+from reshore.models.templates import FILE, choose, configured, with_template
 from reshore.models.verified import Identity, Verifier, blob_name, identify, open_blob
 from reshore.types import Message
 
@@ -77,7 +78,8 @@ class Description(Struct, frozen=True, kw_only=True):
 
     Attributes:
         template: the Go template that came with it, which is kept and not run.
-        chat_template: what makes the prompts: `file`, the name of a built-in of llama.cpp, None.
+        chat_template: what makes the prompts: `file`, the name of a known format, the text of the
+            Jinja template that the settings name, None.
         config: the manifest's config blob, {} if it is none of Ollama's form.
     """
 
@@ -107,14 +109,21 @@ class Store:
     Args:
         root: our own store (`<RESHORE_HOME>/models`); made when it is first written.
         read_only: further stores in Ollama's layout; for the same name ours wins.
+        settings: of single models: another chat template, or that an unfit one is to be served.
     """
 
-    def __init__(self, root: Path, read_only: Iterable[Path] = ()) -> None:
+    def __init__(
+        self,
+        root: Path,
+        read_only: Iterable[Path] = (),
+        settings: Mapping[str, ModelConfig] | None = None,
+    ) -> None:
         self.root = root
         self._own = Shelf(root, read_only=False)
         self._shelves = (self._own, *(Shelf(path, read_only=True) for path in read_only))
         self._lock = root / ".lock"
         self._verifier = Verifier(root / "verified.json", root / ".verified.lock")
+        self._settings = settings or {}
         self._summaries = Summaries(root / "summaries.json")
         self._guard = threading.Lock()
         self._resolved: dict[str, tuple[_Files, Servable]] = {}
@@ -123,7 +132,7 @@ class Store:
     def from_config(cls, config: Config) -> Self:
         """The store of a configuration: `home/models`, and `read_models`."""
         further = (Path(path).expanduser() for path in config.read_models)
-        return cls(config.home / "models", further)
+        return cls(config.home / "models", further, config.models)
 
     # Finding
 
@@ -163,16 +172,15 @@ class Store:
 
     # Serving
 
-    def resolve(self, name: Name | str, *, force: bool = False) -> Servable:
+    def resolve(self, name: Name | str) -> Servable:
         """A model that an engine may load: every blob has its digest, every header is sound.
 
         Hashes what was not verified before, so the first call for a large model takes a while.
 
-        Args:
-            force: give it also when it was judged unfit, for an engine that can do more.
-
         Raises:
-            UnfitModel: llama.cpp cannot answer with it; says why and what to do.
+            UnfitModel: llama.cpp cannot answer with it; says why and what to do. Not with `force`
+                in its settings, for an engine that can do more.
+            ConfigError: the chat template of its settings cannot be read.
             UnknownModel: it is not installed; carries the nearest names.
             DigestMismatch: a blob was damaged or replaced.
             BadModelFile: a blob is missing, or the file cannot be served.
@@ -183,7 +191,7 @@ class Store:
         installed = self.get(name)
         shelf = Shelf(installed.root, read_only=installed.read_only)
         verdict = self.summary(installed).verdict
-        if verdict.unfit and not force:
+        if verdict.unfit and not self._own_settings(installed).force:
             raise UnfitModel(str(installed.name), state=verdict.state, why=verdict.summary)
         files = [(shelf.manifest(installed.name), installed.identity)]
         paths = {digest: shelf.blob(digest) for digest in installed.manifest.blobs}
@@ -228,6 +236,8 @@ class Store:
         shelf = Shelf(installed.root, read_only=installed.read_only)
         layers = (*installed.manifest.of(MODEL_TYPE), *installed.manifest.of(PROJECTOR_TYPE))
         files = tuple(_identity(shelf.blob(layer.digest)) for layer in layers)
+        if self._own_settings(installed).chat_template:
+            return self._summarize(shelf, installed)  # the template's file may change at any time
         known = self._summaries.get(installed.digest, files)
         if known is None:
             known = self._summarize(shelf, installed)
@@ -487,13 +497,16 @@ class Store:
 
     # Inside
 
+    def _own_settings(self, installed: Installed) -> ModelConfig:
+        return model_settings(self._settings, str(installed.name))
+
     def _summarize(self, shelf: Shelf, installed: Installed) -> Summary:
         verdict = judge_manifest(installed.manifest, _config(shelf, installed), installed.name)
         if verdict is not None:
             return Summary(verdict=verdict)
         try:
             found = self._describe(shelf, installed)
-        except BadModelFile as error:
+        except (BadModelFile, ConfigError) as error:
             return Summary(verdict=broken(str(error)))
         return Summary(
             verdict=found.verdict,
@@ -516,7 +529,10 @@ class Store:
             return tuple(_text(shelf, layer) for layer in manifest.of(media_type))
 
         go_template = next(iter(texts(TEMPLATE_TYPE)), None)
-        chat_template = choose(facts, go_template)
+        wanted = self._own_settings(installed).chat_template
+        chat_template = configured(wanted, what) if wanted else choose(facts, go_template)
+        if wanted and chat_template:
+            facts = with_template(facts, chat_template)
         config = _config(shelf, installed)
         return Description(
             installed=installed,
@@ -530,7 +546,7 @@ class Store:
                 projector=projector,
                 config=config,
                 go_template=go_template,
-                template=chat_template,
+                template=FILE if wanted else chat_template,
             ),
             chat_template=chat_template,
             config=config,

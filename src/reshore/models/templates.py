@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from reshore.models.capabilities import capabilities
-from reshore.models.facts import GgufFacts, Servable
+from reshore.errors import ConfigError
+from reshore.models.facts import GgufFacts
 
 FILE = "file"
 """The template is the one in the GGUF file."""
@@ -98,23 +99,31 @@ def choose(facts: GgufFacts, go_template: str | None) -> str | None:
     return recognise(go_template, facts) if go_template else None
 
 
-def override(model: Servable, wanted: str) -> Servable:
-    """A model whose prompts are made by another template than was chosen for it.
+def configured(wanted: str, model: str) -> str:
+    """The template that the settings of a model name: a format's name, or a Jinja text from a file.
 
-    Args:
-        wanted: a name of `NAMES`, or the text of a Jinja template.
+    Raises:
+        ConfigError: it is neither.
     """
-    facts = with_template(model.facts, wanted)
-    return msgspec.structs.replace(
-        model,
-        template=wanted,
-        facts=facts,
-        capabilities=capabilities(facts, projector=model.projector_path is not None),
-    )
+    if wanted in NAMES:
+        return wanted
+    try:
+        text = Path(wanted).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"[models.'{model}'] chat_template = '{wanted}' is no known format "
+            f"({', '.join(sorted(NAMES))}) and no file that can be read: {error}"
+        ) from error
+    if not is_jinja(text):
+        raise ConfigError(f"{wanted}, the chat_template of {model}, holds no Jinja template")
+    return text
 
 
 def with_template(facts: GgufFacts, wanted: str) -> GgufFacts:
-    """The header as it would be with another template in it; a built-in has no text to put there"""
+    """The header as if it had another template, which tells what the model can do.
+
+    The formats known by name are those of models without tools: they leave no template there.
+    """
     return msgspec.structs.replace(facts, chat_template=None if wanted in NAMES else wanted)
 
 

@@ -25,7 +25,13 @@ VECTORS = ((0.5, -1.25, 3.0), (1.0, 0.0, -0.0))
 EMBEDDINGS = Embeddings(
     model="m", vectors=tuple(struct.pack("<3f", *vector) for vector in VECTORS), prompt_tokens=7
 )
-INFO = ModelInfo(name="hf.co/org/m:q4", created_s=5, owned_by="org", context_length=8)
+INFO = ModelInfo(
+    name="hf.co/org/m:q4",
+    created_s=5,
+    owned_by="org",
+    capabilities=("completion", "tools"),
+    context_length=8,
+)
 
 
 def test_ids_are_unique_and_long() -> None:
@@ -55,6 +61,8 @@ def test_models() -> None:
         "object": "model",
         "created": 5,
         "owned_by": "org",
+        "capabilities": ["completion", "tools"],
+        "context_length": 8,
     }
 
 

@@ -146,11 +146,14 @@ def unfinished(model: str) -> BadReply:
 
 
 def _model(model: ModelInfo) -> dict[str, Any]:
+    """OpenAI's four fields, then two of ours, by the names that clients of other servers read."""
     return {
         "id": model.name,
         "object": "model",
         "created": model.created_s,
         "owned_by": model.owned_by,
+        "capabilities": model.capabilities,
+        "context_length": model.context_length,
     }
 
 
