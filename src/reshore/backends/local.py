@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 import msgspec
@@ -117,9 +117,10 @@ class LocalBackend:
                 chunks = best_of_calls(chunks, request)
             echoes = await echo_texts(request, engine, self._client)
             async with aclosing(chunks) as stream:
+                started = await _started(stream)
                 yield Reply(
                     model=model.name,
-                    chunks=_echoed(await _started(stream), echoes),
+                    chunks=_echoed(started, echoes) if echoes else started,
                     notices=notices,
                     system_fingerprint=_fingerprint(model),
                     verify=verify,
@@ -164,7 +165,7 @@ class LocalBackend:
     @asynccontextmanager
     async def _chatting(
         self, plan: ChatPlan, lease: Lease, notices: dict[str, str]
-    ) -> AsyncIterator[Batches]:
+    ) -> AsyncIterator[AsyncIterator[Sequence[Chunk]]]:
         """The chunks of a planned chat, the first of them there.
 
         Raises:
@@ -232,24 +233,35 @@ def _chat_calls(plan: ChatPlan, n: int, slots: int) -> list[Call]:
     return calls
 
 
-async def _started(
-    chunks: Batches,
-) -> Batches:
+async def _started(chunks: Batches) -> AsyncIterator[Sequence[Chunk]]:
     """`chunks` with the first batch already there: what fails before it still has a status."""
-    first = await anext(chunks)
-    return _resumed(first, chunks)
+    return _Resumed(await anext(chunks), chunks)
 
 
-async def _resumed(first: Sequence[Chunk], rest: Batches) -> Batches:
-    yield first
-    async for batch in rest:
-        yield batch
+class _Resumed:
+    """A stream whose first batch was taken. No generator, as one more would cost every batch."""
+
+    def __init__(self, first: Sequence[Chunk], rest: Batches) -> None:
+        self._first: Sequence[Chunk] | None = first
+        self._rest = rest
+
+    def __aiter__(self) -> _Resumed:
+        return self
+
+    def __anext__(self) -> Awaitable[Sequence[Chunk]]:
+        if self._first is None:
+            return self._rest.__anext__()
+        first, self._first = self._first, None
+        return _given(first)
 
 
-async def _echoed(chunks: Batches, echoes: Sequence[str]) -> Batches:
-    """Each choice led by its prompt (`echo`); no echoes, no change."""
-    if echoes:
-        yield [Chunk(index=index, content=text) for index, text in enumerate(echoes)]
+async def _given(batch: Sequence[Chunk]) -> Sequence[Chunk]:
+    return batch
+
+
+async def _echoed(chunks: AsyncIterator[Sequence[Chunk]], echoes: Sequence[str]) -> Batches:
+    """Each choice led by its prompt (`echo`)."""
+    yield [Chunk(index=index, content=text) for index, text in enumerate(echoes)]
     async for batch in chunks:
         yield batch
 

@@ -39,6 +39,10 @@ _DEATH_GRACE_S = 1.0
 # How an embedding engine, whose batch is its context, refuses an input that is longer.
 _TOO_LARGE = re.compile(r"input \((\d+) tokens\) is too large to process")
 
+# Pooled connections that may have ended at once: as many as an engine had requests at a time, and
+# few enough to give up on an engine that only ever hangs up.
+_STALE_CONNECTIONS = 8
+
 # aiohttp warns when a larger body is given as bytes: it would be copied as a whole.
 _LARGE_BODY_BYTES = 2**20
 
@@ -110,16 +114,19 @@ class EngineClient:
         """Send the request and wait for the reply's headers.
 
         The engine closes connections that were idle for 5 s or served 100 requests; a request
-        that meets such an end is sent once more. Nothing is lost by it: a generation leaves no
-        trace but its answer.
+        that meets such an end is sent again, over one pooled connection after the other and at
+        last over a new one. Nothing is lost by it: a generation leaves no trace but its answer.
         """
         data = self._encode(body)
-        try:
-            return await self._post(engine, path, data, timeout)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            if engine.state is not State.READY:
-                raise
-            return await self._post(engine, path, data, timeout)
+        for _ in range(_STALE_CONNECTIONS):
+            try:
+                return await self._post(engine, path, data, timeout)
+            except aiohttp.ClientConnectorError:
+                raise  # nobody listens
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                if engine.state is not State.READY:
+                    raise
+        return await self._post(engine, path, data, timeout)
 
     async def _post(
         self, engine: Engine, path: str, data: bytes, timeout: aiohttp.ClientTimeout
