@@ -94,3 +94,24 @@ async def test_a_prefix_is_added_on_request_and_said(server: Server) -> None:
         "/v1/embeddings", {"model": "nomic-embed-text", "input": "a", "prompt_name": "nonsense"}
     )
     assert "it has: query, document" in error["message"]
+
+
+async def test_ollamas_api_adds_a_prefix_on_request_too(server: Server) -> None:
+    plain = {"model": "nomic-embed-text", "input": "search_document: a"}
+    _, wanted = await server.post("/api/embed", plain)
+    response, found = await server.post(
+        "/api/embed", plain | {"input": "a", "prompt_name": "document"}
+    )
+    assert response.status == 200, found
+    assert response.headers["x-reshore-prompt"] == "document"
+    assert "x-reshore-ignored" not in response.headers
+    assert found["embeddings"] == wanted["embeddings"]
+
+
+async def test_an_unfit_model_is_refused_on_ollamas_api_in_its_shape(server: Server) -> None:
+    response, reply = await server.post("/api/chat", chat_body("a") | {"model": "gpt-oss:20b"})
+    assert response.status == 400
+    assert set(reply) == {"error"}
+    assert "needs a fix" in reply["error"]
+    _, shown = await server.post("/api/show", {"model": "gpt-oss:20b"})
+    assert shown["reshore"]["verdict"]["state"] == "needs a fix"

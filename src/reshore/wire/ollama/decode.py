@@ -107,6 +107,9 @@ def decode_generate(
             reader.refuse("images", "a raw prompt has no place for them; leave raw out")
         if suffix and common.format.kind != "text":
             reader.refuse("format", "what is filled in between two texts has no format")
+        for name in ("think", "truncate"):  # no template that could, no messages to drop
+            if body.get(name):
+                reader.ignore(name)
         request = common.completion(model, prompt, suffix or None)
         return _decoded(request, body, reader)
     messages = [Message(role="user", content=with_images(prompt, images))]
@@ -134,7 +137,11 @@ def decode_embed(
     if not inputs:
         return _decoded(Loading(model=model, keep_alive_s=options.keep_alive_s), body, reader)
     request = EmbedRequest(
-        model=model, inputs=inputs, dimensions=dimensions or None, options=options
+        model=model,
+        inputs=inputs,
+        dimensions=dimensions or None,
+        prompt_name=_optional_text(body, "prompt_name") or None,
+        options=options,
     )
     return _decoded(request, body, reader)
 

@@ -136,6 +136,10 @@ TABLE: Mapping[str, Group] = {
                 "tells; false: a 400"
             ),
             "dimensions": _honoured("the vector is cut and scaled to length 1"),
+            "prompt_name": _honoured(
+                "`query`, `document` …: puts the model's own task prefix before each text",
+                ours=True,
+            ),
             **_KEEP_ALIVE,
             "options": _honoured("see below; only `num_ctx` changes an embedding"),
         },
