@@ -16,7 +16,7 @@ _PROJECTORS = ("F16", "BF16", "Q8_0", "F32")
 _SPLIT = re.compile(r"-[0-9]{5}-of-[0-9]{5}\.gguf$", re.IGNORECASE)
 _QUANT = re.compile(
     r"(?:^|[-._/])((?:UD-)?(?:I?Q[1-8]_[0-9A-Z]+(?:_[A-Z]+)*|T?Q[1-8]_0|BF16|F16|F32|MXFP4(?:_MOE)?))"
-    r"(?=[-._]|$)",
+    r"(?=[-._/]|$)",
     re.IGNORECASE,
 )
 
