@@ -96,6 +96,19 @@ async def test_a_larger_num_ctx_is_clamped_and_declared(server: Server) -> None:
     assert response.headers["x-reshore-num-ctx"] == str(CONTEXT)
 
 
+async def test_parallel_conversations_do_not_mix(server: Server) -> None:
+    texts = [f"answer number {number} " * (number + 1) for number in range(16)]
+    paths = [(CHAT, chat_of), (GENERATE, prompt_of)]
+    replies = await asyncio.gather(
+        *(
+            answered(server, path, make({"text": text, "gap_ms": 1}))
+            for text, (path, make) in zip(texts, paths * 8, strict=True)
+        )
+    )
+    found = [reply.get("response") or reply["message"]["content"] for reply in replies]
+    assert found == [text.strip() for text in texts] or found == texts
+
+
 MIXED: list[dict[str, Any]] = [
     {"options": {"num_ctx": 131072}},
     {"options": {"num_ctx": 512, "num_predict": 3}},

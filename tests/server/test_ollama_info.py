@@ -117,6 +117,21 @@ async def test_show_is_complete_when_asked_to_be(server: Server) -> None:
     assert {"name": "token_embd.weight", "type": "F32", "shape": [32, 29]} in reply["tensors"]
 
 
+async def test_a_model_whose_file_is_damaged_is_listed_and_shown_with_a_verdict(
+    home: Path,
+) -> None:
+    (blob,) = (b for b in (home / "models/blobs").iterdir() if b.stat().st_size > 1000)
+    blob.chmod(0o600)
+    blob.write_bytes(b"no GGUF file at all")
+    async with running(echo_config(home)) as server:
+        (tag,) = (await got(server, "/api/tags"))["models"]
+        assert tag["name"] == MODEL
+        assert tag["details"]["family"] == ""
+        reply = await answered(server, "/api/show", {"model": MODEL})
+    assert reply["model_info"] == {}
+    assert reply["reshore"]["verdict"]["state"] == "damaged"
+
+
 @pytest.mark.parametrize(
     ("body", "status", "text"),
     [

@@ -26,7 +26,11 @@ _PREFLIGHT = (
     (b"access-control-allow-methods", b"GET, HEAD, POST, DELETE, OPTIONS"),
     (b"access-control-max-age", b"600"),
 )
-_EXPOSED = (b"access-control-expose-headers", b"x-request-id, x-reshore-ignored, retry-after")
+_EXPOSED = (
+    b"access-control-expose-headers",
+    b"x-request-id, x-reshore-ignored, x-reshore-num-ctx, x-reshore-truncated, "
+    b"x-reshore-version, retry-after",
+)
 
 
 class Observe:

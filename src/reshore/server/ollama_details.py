@@ -9,6 +9,7 @@ import msgspec
 
 from reshore.errors import BadRecipe
 from reshore.models.gguf import Contents
+from reshore.models.layout import Installed
 from reshore.models.modelfile import Modelfile, write_modelfile
 from reshore.models.store import Description
 from reshore.models.summary import Summary
@@ -88,6 +89,19 @@ def shown(model: Description, contents: Contents, *, verbose: bool) -> dict[str,
         ]
     # What the model does not have is left out, except for what clients insist on.
     return {key: value for key, value in reply.items() if value or key in _ALWAYS}
+
+
+def unreadable(installed: Installed, summary: Summary) -> dict[str, Any]:
+    """The same for a model whose files cannot be read; its verdict says why."""
+    return {
+        "modelfile": f"FROM {installed.name}\n",
+        "template": "",
+        "details": details(summary),
+        "model_info": {},
+        "capabilities": summary.capabilities,
+        "modified_at": timestamp_s(installed.modified_s),
+        "reshore": {"verdict": summary.verdict, "source": installed.source},
+    }
 
 
 _ALWAYS = ("modelfile", "template", "details", "model_info", "capabilities", "modified_at")

@@ -8,7 +8,7 @@ from typing import Any
 
 from reshore import __version__
 from reshore.engine.resident import Loaded
-from reshore.errors import BadName, RequestError, StoreError, UnknownModel
+from reshore.errors import BadModelFile, BadName, RequestError, StoreError, UnknownModel
 from reshore.models.gguf import read_contents
 from reshore.models.layout import Installed
 from reshore.models.manifest import model_layer, projector_layer
@@ -17,7 +17,7 @@ from reshore.models.store import Store
 from reshore.models.summary import Summary
 from reshore.server.exchange import Exchange
 from reshore.server.native import JSON_UTF8, NativeEndpoint
-from reshore.server.ollama_details import details, shown
+from reshore.server.ollama_details import details, shown, unreadable
 from reshore.wire.ollama.decode import Show as ShowRequest
 from reshore.wire.ollama.decode import decode_show
 from reshore.wire.ollama.encode import OLLAMA_VERSION, encode_json, timestamp_s
@@ -78,7 +78,12 @@ class Show(NativeEndpoint):
 
 
 def _described(store: Store, name: str, *, verbose: bool) -> dict[str, Any]:
-    model = store.describe(name)
+    """What is known of a model, which of one whose files cannot be read is little."""
+    try:
+        model = store.describe(name)
+    except BadModelFile:
+        installed = store.get(name)
+        return unreadable(installed, store.summary(installed))
     layer = model_layer(model.installed.manifest, name)
     path = store.blob_of(model.installed, layer.digest)
     contents = read_contents(path, whole=verbose)

@@ -135,6 +135,11 @@ def test_a_prompt_is_a_chat_and_a_raw_one_a_completion() -> None:
         assert (request.prompts, request.suffix) == (("hi",), fields.get("suffix"))
 
 
+def test_a_raw_prompt_neither_thinks_nor_loses_messages_and_says_so() -> None:
+    body = {"prompt": "x", "raw": True, "think": True, "truncate": True}
+    assert decode_generate(body, limits=LIMITS).ignored == ("think", "truncate")
+
+
 def test_without_a_question_the_model_is_loaded_or_unloaded() -> None:
     assert generate() == Loading(model="m")
     assert generate(prompt="", keep_alive="10m") == Loading(model="m", keep_alive_s=600)
