@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
@@ -94,7 +96,40 @@ class Endpoint:
         return cast(R, msgspec.structs.replace(cast(Any, request), model=model))
 
 
-class ChatCompletions(Endpoint):
+class Generating(Endpoint):
+    """An endpoint whose reply is a generation, streamed or whole."""
+
+    async def _generate(
+        self,
+        exchange: Exchange,
+        decoded: Decoded[Any],
+        opening: AbstractAsyncContextManager[Reply],
+        dialect: Dialect,
+    ) -> None:
+        async with self._services.drain.interruptible(exchange.receive), opening as reply:
+            exchange.answered_by(reply)
+            head = _head(dialect.id_prefix, reply)
+            if decoded.stream:
+                codec = dialect.stream(head, include_usage=decoded.include_usage)
+                await _stream(exchange, reply, codec)
+            else:
+                await _collect(exchange, reply, dialect.collector(head))
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How the replies of one endpoint are written."""
+
+    id_prefix: str
+    stream: Callable[..., StreamCodec]
+    collector: Callable[[Head], Collector]
+
+
+_CHAT = Dialect("chatcmpl-", ChatStream, ChatCollector)
+_TEXT = Dialect("cmpl-", CompletionStream, CompletionCollector)
+
+
+class ChatCompletions(Generating):
     """`POST /v1/chat/completions`"""
 
     async def answer(self, exchange: Exchange) -> None:
@@ -102,21 +137,11 @@ class ChatCompletions(Endpoint):
         decoded = decode_chat(
             await exchange.json(config.limits), lenient=config.lenient, limits=config.limits
         )
-        request = self._routed(exchange, decoded)
-        async with (
-            self._services.drain.interruptible(exchange.receive),
-            self._services.backend.chat(request) as reply,
-        ):
-            exchange.answered_by(reply)
-            head = _head("chatcmpl-", reply)
-            if decoded.stream:
-                codec = ChatStream(head, include_usage=decoded.include_usage)
-                await _stream(exchange, reply, codec)
-            else:
-                await _collect(exchange, reply, ChatCollector(head))
+        opening = self._services.backend.chat(self._routed(exchange, decoded))
+        await self._generate(exchange, decoded, opening, _CHAT)
 
 
-class Completions(Endpoint):
+class Completions(Generating):
     """`POST /v1/completions`"""
 
     async def answer(self, exchange: Exchange) -> None:
@@ -124,18 +149,8 @@ class Completions(Endpoint):
         decoded = decode_completion(
             await exchange.json(config.limits), lenient=config.lenient, limits=config.limits
         )
-        request = self._routed(exchange, decoded)
-        async with (
-            self._services.drain.interruptible(exchange.receive),
-            self._services.backend.complete(request) as reply,
-        ):
-            exchange.answered_by(reply)
-            head = _head("cmpl-", reply)
-            if decoded.stream:
-                codec = CompletionStream(head, include_usage=decoded.include_usage)
-                await _stream(exchange, reply, codec)
-            else:
-                await _collect(exchange, reply, CompletionCollector(head))
+        opening = self._services.backend.complete(self._routed(exchange, decoded))
+        await self._generate(exchange, decoded, opening, _TEXT)
 
 
 class EmbeddingsEndpoint(Endpoint):

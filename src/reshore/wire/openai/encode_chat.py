@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from reshore.types import Chunk, TokenLogprob, ToolCallDelta, TopLogprob, Usage
+from reshore.types import Chunk, FinishReason, TokenLogprob, ToolCallDelta, TopLogprob, Usage
+from reshore.wire.openai.collector import Collector
 from reshore.wire.openai.encode import (
     DONE,
     Head,
@@ -126,42 +127,14 @@ class ChatStream:
             self._usage = add_usage(self._usage, chunk.usage)
 
 
-class ChatCollector:
+class ChatCollector(Collector["_Choice"]):
     """Gathers the chunks of one chat into one object. Belongs to the task that writes the reply."""
 
-    __slots__ = ("_choices", "_head", "_model", "_usage")
-
     def __init__(self, head: Head) -> None:
-        self._head = head.fields("chat.completion")
-        self._model = head.model
-        self._choices: dict[int, _Choice] = {}
-        self._usage: Usage | None = None
+        super().__init__(head, "chat.completion", _Choice)
 
-    def add(self, batch: Iterable[Chunk]) -> None:
-        """Take what arrived together."""
-        for chunk in batch:
-            if chunk.index >= 0:
-                choice = self._choices.get(chunk.index)
-                if choice is None:
-                    choice = self._choices[chunk.index] = _Choice()
-                choice.add(chunk)
-            if chunk.usage is not None:
-                self._usage = add_usage(self._usage, chunk.usage)
-
-    def body(self) -> bytes:
-        """The whole reply; without `usage` when that never came.
-
-        Raises:
-            BadReply: a choice has not finished.
-        """
-        choices = sorted(self._choices.items())
-        if not choices or any(choice.finish_reason is None for _, choice in choices):
-            raise unfinished(self._model)
-        reply = {**self._head, "choices": [choice.body(index) for index, choice in choices]}
-        if self._usage is not None:
-            reasoned = any(choice.reasoning for _, choice in choices)
-            reply["usage"] = usage_body(self._usage, reasoned=reasoned)
-        return encode_json(reply)
+    def reasoned(self) -> bool:
+        return any(choice.reasoning for choice in self.choices.values())
 
 
 class _Choice:
@@ -174,7 +147,7 @@ class _Choice:
         self.reasoning: list[str] = []
         self.logprobs: list[TokenLogprob] = []
         self.calls: dict[int, _Call] = {}
-        self.finish_reason: str | None = None
+        self.finish_reason: FinishReason | None = None
 
     def add(self, chunk: Chunk) -> None:
         if chunk.content:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from reshore.types import Chunk, TokenLogprob, Usage
+from reshore.types import Chunk, FinishReason, TokenLogprob, Usage
+from reshore.wire.openai.collector import Collector
 from reshore.wire.openai.encode import (
     DONE,
     Head,
@@ -84,41 +85,11 @@ class CompletionStream:
         return event({**self._head, "choices": [], "usage": usage_body(self._usage)}) + DONE
 
 
-class CompletionCollector:
+class CompletionCollector(Collector["_Choice"]):
     """Gathers the chunks of one completion. Belongs to the task that writes the reply."""
 
-    __slots__ = ("_choices", "_head", "_model", "_usage")
-
     def __init__(self, head: Head) -> None:
-        self._head = head.fields(_KIND)
-        self._model = head.model
-        self._choices: dict[int, _Choice] = {}
-        self._usage: Usage | None = None
-
-    def add(self, batch: Iterable[Chunk]) -> None:
-        """Take what arrived together."""
-        for chunk in batch:
-            if chunk.index >= 0:
-                choice = self._choices.get(chunk.index)
-                if choice is None:
-                    choice = self._choices[chunk.index] = _Choice()
-                choice.add(chunk)
-            if chunk.usage is not None:
-                self._usage = add_usage(self._usage, chunk.usage)
-
-    def body(self) -> bytes:
-        """The whole reply; without `usage` when that never came.
-
-        Raises:
-            BadReply: a choice has not finished.
-        """
-        choices = sorted(self._choices.items())
-        if not choices or any(choice.finish_reason is None for _, choice in choices):
-            raise unfinished(self._model)
-        reply = {**self._head, "choices": [choice.body(index) for index, choice in choices]}
-        if self._usage is not None:
-            reply["usage"] = usage_body(self._usage)
-        return encode_json(reply)
+        super().__init__(head, _KIND, _Choice)
 
 
 class _Choice:
@@ -131,7 +102,7 @@ class _Choice:
         self.length = 0
         self.start = 0  # where the tokens that have logprobs begin: after an echoed prompt
         self.logprobs: list[TokenLogprob] = []
-        self.finish_reason: str | None = None
+        self.finish_reason: FinishReason | None = None
 
     def add(self, chunk: Chunk) -> None:
         if chunk.logprobs:
