@@ -139,7 +139,9 @@ class ImageFetcher:
         try:
             kind, data = await self._download(session, part.url)
         except (aiohttp.ClientError, OSError, ValueError, TimeoutError) as error:
-            reason = str(error) or type(error).__name__
+            # aiohttp's own words for a name that does not resolve do not say why.
+            cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+            reason = str(cause) or type(cause).__name__
             raise RequestError(
                 f"the image cannot be fetched: {reason}", param=part.param, code="invalid_image_url"
             ) from error

@@ -43,6 +43,9 @@ _TOO_LARGE = re.compile(r"input \((\d+) tokens\) is too large to process")
 # few enough to give up on an engine that only ever hangs up.
 _STALE_CONNECTIONS = 8
 
+# How an engine says that it cannot decode an image.
+_UNDECODED = "Failed to load image"
+
 # aiohttp warns when a larger body is given as bytes: it would be copied as a whole.
 _LARGE_BODY_BYTES = 2**20
 
@@ -184,6 +187,12 @@ def _refuse(engine: Engine, status: int, fault: EngineFault) -> NoReturn:
     if too_large := _TOO_LARGE.search(fault.message):
         raise ContextTooLong(
             prompt_tokens=int(too_large[1]), context_length=engine.context_length, param="input"
+        )
+    if _UNDECODED in fault.message:
+        raise RequestError(
+            f"{engine.model.name}: an image cannot be decoded; send PNG or JPEG files",
+            param="messages",
+            code="image_parse_error",
         )
     if status == 501:
         raise Unsupported(f"{engine.model.name} cannot do this: {fault.message}")

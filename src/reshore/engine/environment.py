@@ -19,6 +19,10 @@ _ALLOWED = frozenset({
     "ROCR_VISIBLE_DEVICES", "HSA_OVERRIDE_GFX_VERSION", "ONEAPI_DEVICE_SELECTOR",
     "GGML_VK_VISIBLE_DEVICES", "VK_ICD_FILENAMES",
 })  # fmt: skip
+# llama.cpp gives an image that it cannot decode to `ffprobe` and `ffmpeg`, as a video. They would
+# read a client's bytes in any of a hundred formats, some of which name further files and hosts.
+NO_FFMPEG = os.devnull  # the folder to look for them in, and only there
+_FIXED = {"LLAMA_ARG_VIDEO_FFMPEG_DIR": NO_FFMPEG}
 _ALLOWED_PREFIXES = ("OMP_", "GOMP_", "KMP_")
 
 
@@ -40,4 +44,4 @@ def child_environment(
         for name, value in env.items()
         if name.upper() in _ALLOWED or name.startswith(_ALLOWED_PREFIXES)
     }
-    return openmp_environment(platform, machine or host_platform.machine()) | chosen
+    return openmp_environment(platform, machine or host_platform.machine()) | chosen | _FIXED

@@ -22,6 +22,7 @@ from reshore.engine.child import (
     read_launch,
     report,
 )
+from reshore.engine.environment import NO_FFMPEG
 from reshore.engine.hardware import Gpu
 from reshore.engine.libraries import explain
 from reshore.models.templates import is_jinja
@@ -64,6 +65,7 @@ def parameters(xllamacpp: Any, launch: Launch) -> Any:
     params.api_keys = [launch.key]
     params.ui = False
     params.offline = True
+    params.video_ffmpeg_bin_dir = NO_FFMPEG
     params.endpoint_slots = True
     params.verbosity = _WARNINGS
     params.n_ctx = plan.context_length * plan.slots
