@@ -14,7 +14,8 @@ from tests.compat.node import run_node
 from tests.compat.running import Server, clean_environment
 
 ROOT = Path(__file__).parents[2]
-FILES = [ROOT / "README.md", ROOT / "docs" / "migrate-from-openai.md"]
+WITH_PROGRAMS = [ROOT / "README.md", ROOT / "docs" / "migrate-from-openai.md"]
+FILES = [*WITH_PROGRAMS, ROOT / "docs" / "migrate-from-ollama.md"]
 BLOCKS = [block for file in FILES for block in blocks(file)]
 PROGRAMS = [block for block in BLOCKS if block.how == "real"]
 SETTINGS = [block for block in BLOCKS if block.how == "config"]
@@ -61,7 +62,7 @@ def test_a_settings_file_is_accepted(block: Block, tmp_path: Path) -> None:
     load(env={"RESHORE_HOME": str(tmp_path)})
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", WITH_PROGRAMS, ids=lambda file: file.name)
 def test_both_languages_are_shown(file: Path) -> None:
     shown = {block.language for block in PROGRAMS if block.file == file.name}
     assert shown == {"python", "javascript"}

@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from reshore.config import ModelConfig
+from reshore.config import ModelConfig, load
 from reshore.engine.launch import server_arguments
 from reshore.engine.worker import parameters
 from reshore.models import templates
 from reshore.models.store import Store
 from tests.engine.samples import GB, launcher, running, servable
 from tests.engine.test_worker import ask, launch, library
+from tests.server.harness import running as running_server
 
 TALK = [
     {"role": "system", "content": "Sys"},
@@ -88,3 +89,32 @@ async def test_every_known_format_is_known_to_the_engine(
     form = next((form for form in templates.FORMATS if form.name == name), None)
     if form is not None and name != "gpt-oss":  # its channels belong to the answer
         assert any(mark in text for mark in form.marks)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["chatml", "llama3", "alpaca"])
+async def test_a_model_chats_in_a_format_it_was_given(own_starter_home: Path, name: str) -> None:
+    settings = f'[models."smollm2:135m"]\nchat_template = "{name}"\ncontext_length = 512\n'
+    (own_starter_home / "reshore.toml").write_text(settings)
+    async with running_server(load(env={"RESHORE_HOME": str(own_starter_home)})) as server:
+        body = {
+            "model": "smollm2:135m",
+            "messages": [{"role": "user", "content": "Say hello."}],
+            "max_tokens": 12,
+            "temperature": 0,
+        }
+        response, reply = await server.post("/v1/chat/completions", body)
+        assert response.status == 200, reply
+        assert reply["choices"][0]["message"]["content"].strip()
+        response, reply = await server.post(
+            "/v1/chat/completions", body | {"response_format": {"type": "json_object"}}
+        )
+        assert response.status == 200, reply
+        assert reply["choices"][0]["message"]["content"].lstrip().startswith("{")
+        tool = {"type": "function", "function": {"name": "wave", "parameters": {"type": "object"}}}
+        response, reply = await server.post(
+            "/v1/chat/completions",
+            body | {"tools": [tool], "tool_choice": "required", "max_tokens": 99},
+        )
+        assert response.status == 200, reply
+        assert reply["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "wave"

@@ -10,13 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reshore.config import load
 from reshore.errors import BadModelFile
 from reshore.models.gguf import read_facts
 from reshore.models.manifest import PROJECTOR_TYPE, TEMPLATE_TYPE
+from reshore.models.pull import create
 from reshore.models.repair import corrected, repair
 from reshore.models.store import Store
 from tests.models.ollama_store import OllamaStore
 from tests.models.tiny import write_tiny_gguf
+from tests.server.harness import running
 
 
 def write(path: Path, pieces: object) -> Path:
@@ -95,6 +98,24 @@ def test_a_model_that_metadata_cannot_cure_is_not_copied(
     with pytest.raises(BadModelFile, match="nothing that a corrected copy would cure"):
         repair(store, store.get("gpt-oss"))
     assert [model.read_only for model in store.list()] == [True]
+
+
+@pytest.mark.slow
+async def test_a_corrected_copy_answers_as_the_original_does(
+    own_starter_home: Path, tmp_path: Path
+) -> None:
+    store = Store(own_starter_home / "models")
+    original = store.resolve("smollm2:135m")
+    pre = original.facts.metadata["tokenizer.ggml.pre"]
+    changes = {"tokenizer.ggml.pre": pre, "general.comment": "x" * 77}
+    copy = write(tmp_path / "copy.gguf", corrected(original.model_path, changes))
+    create(store, "copy", copy)
+    prompt = {"prompt": "Once upon a time", "max_tokens": 16, "temperature": 0}
+    config = load(env={"RESHORE_HOME": str(own_starter_home)}, flags={"engine.context_length": 256})
+    async with running(config) as server:
+        _, one = await server.post("/v1/completions", {"model": "smollm2:135m", **prompt})
+        _, other = await server.post("/v1/completions", {"model": "copy", **prompt})
+    assert other["choices"][0]["text"] == one["choices"][0]["text"] != ""
 
 
 def _old_projector(folder: Path) -> bytes:
