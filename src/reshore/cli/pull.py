@@ -27,7 +27,13 @@ class Source(StrEnum):
 
 
 def command(
-    model: Annotated[str, typer.Argument(help="The model, as [host/namespace/]name[:tag].")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="The model, as [host/namespace/]name[:tag] or hf.co/owner/repo[:quant], or the "
+            "address of a GGUF file."
+        ),
+    ],
     source: Annotated[
         Source | None,
         typer.Option(help="Ask only there; otherwise the registry, or else the index."),
@@ -38,16 +44,19 @@ def command(
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", help="Accept terms that ask for consent.")
     ] = False,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="What to call it here.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Fetch a model. What has arrived before an interruption is not fetched again."""
     store = Store.from_config(load())
     try:
-        installed = fetch(store, model, source, insecure, accept_licence)
+        installed = fetch(store, model, source, insecure, accept_licence, name)
     except LicenceNotAccepted as terms:
         if accept_licence or not _accepts(terms):
             raise Failure(ExitCode.FAILURE, f"{terms} Then: --accept-licence") from terms
-        installed = fetch(store, model, source, insecure, accept_licence=True)
+        installed = fetch(store, model, source, insecure, True, name)
     if as_json:
         print_json(summary(installed))
     else:
@@ -60,6 +69,7 @@ def fetch(
     source: Source | None = None,
     insecure: bool = False,
     accept_licence: bool = False,
+    as_name: str | None = None,
 ) -> Installed:
     """Pull a model and show the progress. Ctrl-C keeps what can be resumed.
 
@@ -75,6 +85,7 @@ def fetch(
                 on_progress=on_progress,
                 insecure=insecure,
                 accept_licence=accept_licence,
+                as_name=as_name,
             )
         )
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
-from reshore.errors import BadModelFile, BadRecipe
+from reshore.errors import BadModelFile, BadRecipe, SourceError
 from reshore.models.assemble import installed_from
 from reshore.models.blocking import blocking
 from reshore.models.convert import (
     WEIGHTS_SUFFIX,
     checked_level,
     convert,
+    data_files,
     is_file_name,
     quantise,
 )
@@ -34,6 +36,7 @@ from reshore.models.names import Name, parse_name
 from reshore.models.progress import OnProgress, Progress, ignore
 from reshore.models.pull import pull
 from reshore.models.recipe import Recipe, changes, replaced, with_licence
+from reshore.models.sources.file import pieces
 from reshore.models.store import Store
 
 _MAGIC = b"GGUF"
@@ -54,7 +57,6 @@ async def create(
     recipe: Recipe,
     *,
     on_progress: OnProgress = ignore,
-    source: str | None = None,
     insecure: bool = False,
 ) -> Installed:
     """Make a model and install it; a base that is not installed is pulled first.
@@ -64,7 +66,6 @@ async def create(
 
     Args:
         on_progress: called from the event loop, in the words of Ollama's `/api/create`.
-        source: what `show` tells about where the files came from.
 
     Raises:
         BadName: the name, or that of the base, is malformed.
@@ -77,13 +78,16 @@ async def create(
     making = _Making(store, wanted, on_progress)
     if recipe.base is not None:
         found = await making.from_model(recipe.base, insecure)
+    elif recipe.paths:
+        found = await making.from_paths(recipe.paths)
     else:
-        found = await making.from_files(recipe.files, source or "files")
+        found = await making.from_files(recipe.files)
     layers, config = found.layers, found.config
     if recipe.quantize:
         layers = await making.quantised(layers, recipe.quantize)
         config = None
     layers += await making.adapters(recipe.adapters)
+    layers += await making.copied_adapters(recipe.adapter_paths)
     layers = await blocking(making.changed, layers, recipe, found)
     on_progress(Progress(status="writing manifest"))
     installed = await blocking(
@@ -118,7 +122,44 @@ class _Making:
             source=f"from:{installed.name}",
         )
 
-    async def from_files(self, files: Mapping[str, str], source: str) -> _Foundation:
+    async def from_paths(self, paths: Sequence[Path]) -> _Foundation:
+        """The layers of files and folders of this machine, which are copied or converted."""
+        found = [path.expanduser().resolve() for path in paths]
+        source = f"file:{','.join(map(str, found))}"
+        (first, *more) = found
+        files = await blocking(data_files, first) if first.is_dir() and not more else {}
+        if any(name.endswith(WEIGHTS_SUFFIX) for name in files) and not list(first.glob("*.gguf")):
+            return _Foundation(layers=(await self._converted(files),), source=source)
+        kinds = await blocking(_kinds_of, found)
+        await blocking(self._store.check_space, sum(p.stat().st_size for p in kinds.values()))
+        layers = [await self._copied(path, kind) for kind, path in kinds.items()]
+        return _Foundation(layers=tuple(layers), source=source)
+
+    async def copied_adapters(self, paths: Sequence[Path]) -> tuple[Layer, ...]:
+        """The layers of LoRA adapters of this machine."""
+        copied = []
+        for path in paths:
+            await blocking(_check_adapter, path.expanduser().resolve(), path.name)
+            copied.append(await self._copied(path.expanduser().resolve(), ADAPTER_TYPE))
+        return tuple(copied)
+
+    async def _copied(self, path: Path, kind: str) -> Layer:
+        """Copy a file into the store; cancellation ends the copying."""
+        stop = threading.Event()
+        copying = asyncio.ensure_future(
+            asyncio.to_thread(self._store.add_blob, _until(stop, pieces(path)), kind)
+        )
+        try:
+            layer = await asyncio.shield(copying)
+        except asyncio.CancelledError:
+            stop.set()
+            await asyncio.wait([copying])
+            copying.exception()  # looked at, so that asyncio does not report it as forgotten
+            raise
+        self._tell(f"creating new layer {layer.digest}")
+        return layer
+
+    async def from_files(self, files: Mapping[str, str]) -> _Foundation:
         """The layers that uploaded files make; safetensors are converted."""
         if not files:
             raise BadRecipe("neither 'from' or 'files' was specified")
@@ -128,7 +169,7 @@ class _Making:
             layers = (await self._converted(paths),)
         else:
             layers = await blocking(self._gguf_layers, files, paths)
-        return _Foundation(layers=layers, source=source)
+        return _Foundation(layers=layers, source="files")
 
     async def adapters(self, adapters: Mapping[str, str]) -> tuple[Layer, ...]:
         """The layers of LoRA adapters."""
@@ -224,6 +265,39 @@ class _Making:
             self._on_progress(progress)
 
 
+class _Stopped(Exception):
+    """The copying was cancelled."""
+
+
+def _until(stop: threading.Event, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        if stop.is_set():
+            raise _Stopped
+        yield piece
+
+
+def _kinds_of(paths: Sequence[Path]) -> dict[str, Path]:
+    """Which of the GGUF files at `paths`, or in a folder there, is what; the model comes first.
+
+    Raises:
+        SourceError: there is nothing, or nothing that makes one model.
+        BadRecipe, BadModelFile: a file is of another kind, damaged, or one too many.
+    """
+    found: dict[str, Path] = {}
+    for path in paths:
+        files = sorted(path.glob("*.gguf")) if path.is_dir() else [path]
+        if not path.exists() or not files:
+            raise SourceError(f"{path}: no such file, or a folder without a model in it")
+        for file in files:
+            kind = _kind_of(file.name, file.resolve())
+            if kind in found:
+                raise BadRecipe(f"{file} is one {_WORDS[kind]} too many; name the file to take")
+            found[kind] = file.resolve()
+    if MODEL_TYPE not in found:
+        raise SourceError(f"{paths[0]} holds a projector but no model")
+    return dict(sorted(found.items()))  # "model" stands before "projector"
+
+
 _WORDS = {MODEL_TYPE: "model", PROJECTOR_TYPE: "projector"}
 
 
@@ -234,9 +308,13 @@ def _kind_of(name: str, path: Path) -> str:
         BadRecipe: it is none, or an adapter.
         BadModelFile: it is damaged.
     """
-    with open(path, "rb") as file:
-        if file.read(len(_MAGIC)) != _MAGIC:
-            raise BadRecipe(f"files: {name} is neither a GGUF file nor part of a safetensors model")
+    try:
+        with open(path, "rb") as file:
+            magic = file.read(len(_MAGIC))
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from error
+    if magic != _MAGIC:
+        raise BadRecipe(f"files: {name} is neither a GGUF file nor part of a safetensors model")
     facts = read_facts(path)
     if facts.metadata.get("general.type") == "adapter":
         raise BadRecipe(f"files: {name} is an adapter; it belongs among the adapters")
@@ -244,7 +322,13 @@ def _kind_of(name: str, path: Path) -> str:
 
 
 def _adapter(digest: str, path: Path) -> Layer:
-    """The layer of a LoRA adapter.
+    """The layer of a LoRA adapter that was uploaded; see `_check_adapter`."""
+    _check_adapter(path, digest)
+    return Layer(ADAPTER_TYPE, digest, path.stat().st_size)
+
+
+def _check_adapter(path: Path, what: str) -> None:
+    """Make sure that a file is a LoRA adapter.
 
     Raises:
         BadRecipe: it is another kind of file, or another kind of adapter.
@@ -258,5 +342,4 @@ def _adapter(digest: str, path: Path) -> Layer:
         ) from error
     kind = (metadata.get("general.type"), metadata.get("adapter.type"))
     if kind != ("adapter", "lora"):
-        raise BadRecipe(f"adapters: {digest} is no LoRA adapter")
-    return Layer(ADAPTER_TYPE, digest, path.stat().st_size)
+        raise BadRecipe(f"adapters: {what} is no LoRA adapter")

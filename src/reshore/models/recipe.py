@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,6 +28,8 @@ class Recipe(Struct, frozen=True, kw_only=True):
         files: digests of blobs of our store by file name: one GGUF file, perhaps with its
             projector, or the files of a safetensors model.
         adapters: digests of LoRA adapters (GGUF) by file name.
+        paths, adapter_paths: the same as files and folders of this machine. Only for who sits at
+            it: what a client sends never becomes a path.
         template, system: None keeps the base's, an empty text removes it.
         parameters: these win over the base's.
         messages: None keeps the base's, none at all removes them.
@@ -37,6 +40,8 @@ class Recipe(Struct, frozen=True, kw_only=True):
     base: str | None = None
     files: Mapping[str, str] = {}
     adapters: Mapping[str, str] = {}
+    paths: tuple[Path, ...] = ()
+    adapter_paths: tuple[Path, ...] = ()
     template: str | None = None
     system: str | None = None
     parameters: Mapping[str, Any] = {}
