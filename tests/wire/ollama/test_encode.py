@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from reshore.types import Embeddings
 from reshore.wire.ollama.embeddings import encode_embed, encode_embedding
 from reshore.wire.ollama.encode import (
+    Stamps,
     encode_line,
     error_body,
     error_line,
@@ -31,6 +32,12 @@ def test_a_timestamp_is_the_same_moment(wall_ns: int) -> None:
     assert read == datetime.fromtimestamp(wall_ns // 10**9, UTC).replace(
         microsecond=wall_ns % 10**9 // 1000
     )
+
+
+@given(st.lists(st.integers(0, 4_000_000_000_000_000_000), max_size=5))
+def test_stamps_one_after_another_are_the_same(moments: list[int]) -> None:
+    stamps = Stamps()
+    assert [stamps.stamp(moment).decode() for moment in moments] == list(map(timestamp, moments))
 
 
 def test_durations_are_whole_nanoseconds_and_never_nothing() -> None:

@@ -16,7 +16,7 @@ import msgspec
 
 from reshore.errors import BadReply
 from reshore.types import Chunk, FinishReason, Timings, TokenLogprob, ToolCallDelta, Usage
-from reshore.wire.ollama.encode import encode_json, encode_line, nanoseconds, timestamp
+from reshore.wire.ollama.encode import Stamps, encode_json, encode_line, nanoseconds, timestamp
 from reshore.wire.openai.encode import finite, unfinished
 
 Now = Callable[[], int]
@@ -80,6 +80,7 @@ class Answer:
         self._shape = shape
         self._rivals = rivals
         self._now = now
+        self._stamps = Stamps()
         # Around a text everything but the time is the same in every line, so it is written once.
         self._start = b'{"model":%b,"created_at":"' % encode_json(model)
         self._before = b'",' + shape.before
@@ -104,7 +105,7 @@ class Answer:
             BadReply: a tool call is complete and its arguments are no JSON object.
         """
         out: list[bytes] = []
-        created = timestamp(self._now()).encode()
+        created = self._stamps.stamp(self._now())
         for chunk in batch:
             calls = self._take(chunk)
             if chunk.content:

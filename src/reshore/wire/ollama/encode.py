@@ -40,12 +40,31 @@ def error_line(message: str) -> bytes:
 def timestamp(wall_ns: int) -> str:
     """A point in time, nanoseconds since the epoch, as RFC 3339 in UTC."""
     seconds, rest = divmod(wall_ns, _NS_PER_S)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09d}Z"
+    return f"{_whole_seconds(seconds)}.{rest:09d}Z"
+
+
+class Stamps:
+    """The same for one moment after another: the seconds are written when they change, which is
+    most of the work."""
+
+    def __init__(self) -> None:
+        self._seconds = -1
+        self._written = b""
+
+    def stamp(self, wall_ns: int) -> bytes:
+        seconds, rest = divmod(wall_ns, _NS_PER_S)
+        if seconds != self._seconds:
+            self._seconds, self._written = seconds, _whole_seconds(seconds).encode()
+        return b"%b.%09dZ" % (self._written, rest)
 
 
 def timestamp_s(wall_s: float) -> str:
     """The same for seconds since the epoch."""
     return timestamp(round(wall_s * _NS_PER_S))
+
+
+def _whole_seconds(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def nanoseconds(milliseconds: float) -> int:
