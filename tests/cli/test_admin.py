@@ -8,7 +8,7 @@ import pytest
 from reshore.cli.admin import AdminClient
 from reshore.errors import BackendError, BadReply, Unreachable, UpstreamStatus
 
-OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\n"
 
 
 @pytest.fixture
@@ -57,34 +57,45 @@ def test_no_server_is_told_with_the_command_that_starts_one(tmp_path):
         client.get("/x")
 
 
-def test_events_come_until_done(scripted):
-    client = scripted(_whole(b'data: {"a": 1}\n\ndata: {"a": 2}\n\ndata: [DONE]\n\n'))
-    assert list(client.stream("/x", {})) == [{"a": 1}, {"a": 2}]
+@pytest.mark.parametrize("last", [b'{"done": true}', b'{"status": "success"}'])
+def test_lines_come_until_the_last(scripted, last):
+    lines = list(scripted(_whole(b'{"a": 1}\n' + last + b"\n")).stream("/x", {}))
+    assert lines[0] == {"a": 1}
+    assert len(lines) == 2
+
+
+def test_notices_are_there_before_the_first_line(scripted):
+    head = OK + b"X-Reshore-Num-Ctx: 8192\r\nx-request-id: 7\r\ncontent-length: 15\r\n\r\n"
+    notices = {}
+    events = scripted(head + b'{"done": true}\n').stream("/x", {}, notices=notices)
+    next(events)
+    assert notices == {"num-ctx": "8192"}
 
 
 def test_an_error_in_the_stream_is_raised(scripted):
-    client = scripted(_whole(b'data: {"error": {"message": "it broke"}}\n\n'))
+    client = scripted(_whole(b'{"error": "it broke"}\n'))
     with pytest.raises(BackendError, match="it broke"):
         list(client.stream("/x", {}))
 
 
-def test_a_stream_without_its_end_is_an_error(scripted):
-    client = scripted(_whole(b'data: {"a": 1}\n\n'))
+@pytest.mark.parametrize("body", [b'{"a": 1}\n', b'{"a": 1}\n{"done": true'])
+def test_a_stream_without_its_end_is_an_error(scripted, body):
     with pytest.raises(Unreachable):
-        list(client.stream("/x", {}))
+        list(scripted(_whole(body)).stream("/x", {}))
 
 
-def test_a_server_that_dies_amid_the_stream_is_an_error(scripted):
-    client = scripted(OK + b'transfer-encoding: chunked\r\n\r\n10\r\ndata: {"a": 1}\n\n\r\n5\r\nda')
+@pytest.mark.parametrize("rest", [b'5\r\n{"b', b"", b"zz\r\n"])
+def test_a_server_that_dies_amid_the_stream_is_an_error(scripted, rest):
+    client = scripted(OK + b'transfer-encoding: chunked\r\n\r\n9\r\n{"a": 1}\n\r\n' + rest)
     events = client.stream("/x", {})
     assert next(events) == {"a": 1}
     with pytest.raises(Unreachable):
         next(events)
 
 
-def test_an_event_that_is_no_json_is_an_error(scripted):
+def test_a_line_that_is_no_json_is_an_error(scripted):
     with pytest.raises(BadReply):
-        list(scripted(_whole(b"data: {oops\n\n")).stream("/x", {}))
+        list(scripted(_whole(b"{oops\n")).stream("/x", {}))
 
 
 def test_a_refusal_carries_message_and_status(scripted):

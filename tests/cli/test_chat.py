@@ -1,77 +1,65 @@
 import pytest
 
-from reshore.cli.chat import Conversation, Piece, print_answer
+from reshore.cli.chat import converse
+from reshore.cli.conversation import Conversation
+from reshore.cli.native import NativeApi
 from reshore.errors import Unreachable
+from tests.cli.fakes import FakeServer
 
 
-class FakeServer:
-    """Answers with the words it is given and remembers what it was asked."""
+class Typist:
+    """Types what it is told; an exception stands for a key."""
 
-    def __init__(self, *words, error=None):
-        self._words = words
-        self._error = error
-        self.asked = []
+    def __init__(self, *messages):
+        self._left = list(messages)
 
-    def stream(self, path, body):
-        self.asked.append(body["messages"])
-        for word in self._words:
-            yield {"model": "m", "choices": [{"delta": {"content": word}}]}
-        if self._error:
-            raise self._error
-        yield {"model": "m", "choices": [{"delta": {}, "finish_reason": "stop"}]}
-        yield {"model": "m", "choices": [], "usage": {"total_tokens": 1}}
+    def read(self):
+        message = self._left.pop(0) if self._left else EOFError()
+        if isinstance(message, BaseException):
+            raise message
+        return message
+
+    def remember(self, on):
+        raise AssertionError("nobody asked for it")
 
 
-def _said(text, role="user"):
-    return {"role": role, "content": text}
+def _talk(server, *messages):
+    converse(Conversation(NativeApi(server), "m"), Typist(*messages))
 
 
-def test_an_answer_is_part_of_the_next_question():
+def test_messages_are_answered_and_commands_done_until_the_person_leaves(capsys):
     server = FakeServer("yes", " sir")
-    conversation = Conversation(server, "m")
-    pieces = list(conversation.ask("first"))
-    list(conversation.ask("second"))
-    assert "".join(piece.text for piece in pieces) == "yes sir"
-    assert pieces[-2].finish_reason == "stop"
-    assert pieces[-1].usage == {"total_tokens": 1}
-    assert server.asked[1] == [_said("first"), _said("yes sir", "assistant"), _said("second")]
+    _talk(server, "first", "/set system Be kind.", "", "second", "/bye", "never")
+    assert capsys.readouterr().out == "yes sir\nyes sir\n"
+    assert [turn["content"] for turn in server.said] == ["Be kind.", "first", "yes sir", "second"]
 
 
-def test_a_question_without_an_answer_is_forgotten():
-    server = FakeServer(error=Unreachable("gone", backend="b"))
-    conversation = Conversation(server, "m")
-    for _ in range(2):
-        with pytest.raises(Unreachable):
-            list(conversation.ask("again"))
-    assert server.asked[1] == [_said("again")]
+@pytest.mark.parametrize(
+    ("wrong", "hint"), [("/sett", "/?"), ("/load nobody", "nobody"), ("/nowhere/cat.png", "cat")]
+)
+def test_what_fails_is_one_line_and_the_conversation_goes_on(capsys, wrong, hint):
+    server = FakeServer("yes", models={"m": {"capabilities": ["vision"]}})
+    _talk(server, wrong, "hello")
+    captured = capsys.readouterr()
+    [line] = [line for line in captured.err.splitlines() if line.startswith("error: ")]
+    assert hint in line
+    assert captured.out == "yes\n\n"
 
 
-def test_half_an_answer_stays_in_the_history():
-    server = FakeServer("half", " an answer")
-    conversation = Conversation(server, "m")
-    pieces = conversation.ask("first")
-    next(pieces)
-    pieces.close()
-    list(conversation.ask("second"))
-    assert server.asked[1][1] == _said("half", "assistant")
+def test_a_failed_answer_is_one_line_after_what_came_of_it(capsys):
+    _talk(FakeServer("half", error=Unreachable("it went away", backend="b")), "hello")
+    captured = capsys.readouterr()
+    assert captured.out == "half\n\n"
+    assert captured.err.endswith("error: it went away\n")
 
 
-def _print(*texts):
-    print_answer(Piece(text=text) for text in texts)
+def test_ctrl_c_at_the_prompt_tells_how_to_leave(capsys):
+    _talk(FakeServer("yes"), KeyboardInterrupt(), "hello")
+    captured = capsys.readouterr()
+    assert captured.err.count("/bye leaves") == 2
+    assert captured.out == "yes\n\n"
 
 
-def test_an_answer_ends_with_one_newline(capsys):
-    _print("a", "b")
-    _print("a\n")
-    assert capsys.readouterr().out == "ab\na\n"
-
-
-def test_a_program_gets_the_text_as_it_is(capsys):
-    _print("\x1b[31mred")
-    assert capsys.readouterr().out == "\x1b[31mred\n"
-
-
-def test_a_terminal_gets_no_control_characters(capsys, monkeypatch):
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    _print("\x1b[31mred\x07\x9b2J\ttab\n")
-    assert capsys.readouterr().out == "[31mred2J\ttab\n"
+def test_answers_take_what_was_set(capsys):
+    _talk(FakeServer("yes"), "/set verbose", "hello")
+    assert "2 tokens in 1.50 s" in capsys.readouterr().err

@@ -13,6 +13,9 @@ import pytest
 
 from tests.cli.conftest import RESHORE, environment, execute, install
 
+# A question that has the scripted engine answer what it was asked for.
+REFLECT = '/echo {"reflect": true}'
+
 # Makes the terminal on its standard input its own, so that Ctrl-C is a signal, and runs the rest.
 LOGIN = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.argv[1:])"
 
@@ -111,15 +114,61 @@ def test_what_is_piped_in_is_the_question(server):
 
 
 def test_what_is_piped_in_stands_before_the_question(server):
-    assert execute(server.home, "run", "tiny", "second", stdin="first").out.startswith(
-        "first second"
-    )
+    ended = execute(server.home, "run", "tiny", "second", stdin="first\n")
+    assert ended.out.startswith("first second")
+
+
+def _sent(server, *arguments):
+    """What the engine is asked for by a question that has it answer just that."""
+    return json.loads(execute(server.home, "run", "tiny", *arguments, REFLECT).out)
+
+
+def test_a_format_is_json_or_a_schema_in_a_file(server, tmp_path):
+    schema = {"type": "object", "properties": {"planet": {"type": "string"}}}
+    file = tmp_path / "schema.json"
+    file.write_text(json.dumps(schema))
+    assert "planet" in _sent(server, "--format", str(file))["grammar"]
+    assert "planet" not in _sent(server, "--format", "json")["grammar"]
+    assert "grammar" not in _sent(server)
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--format", "nowhere.json"), ("--think=hard",), ("--keepalive", "soon")]
+)
+def test_an_option_that_is_not_understood_is_one_line(server, wrong):
+    ended = execute(server.home, "run", "tiny", *wrong, "hello")
+    assert ended.code != 0
+    assert ended.out == ""
+    assert ended.err.count("\n") == 1
+    assert wrong[-1].removeprefix("--think=") in ended.err
+
+
+def test_keepalive_is_how_long_the_model_stays(server):
+    execute(server.home, "run", "tiny", "--keepalive", "-1", "hello")
+    [model] = json.loads(execute(server.home, "ps", "--json").out)
+    assert model["expires_at"] is None
+    execute(server.home, "run", "tiny", "--keepalive", "5m", "hello")
+    [model] = json.loads(execute(server.home, "ps", "--json").out)
+    assert model["expires_at"] is not None
+
+
+@pytest.mark.parametrize("think", ["--think", "--think=high"])
+def test_a_model_that_does_not_think_is_not_asked_to(server, think):
+    ended = execute(server.home, "run", "tiny", think, "hello")
+    assert ended.code == 1
+    assert "does not support thinking" in ended.err
+
+
+def test_what_an_answer_took_is_told_beside_it(server):
+    ended = execute(server.home, "run", "tiny", "--verbose", "hello")
+    assert ended.out.startswith("hello hello")
+    assert "answer  16 tokens in " in ended.err
 
 
 def test_json_is_the_whole_answer(server):
     answer = json.loads(execute(server.home, "run", "tiny", "hello", "--json").out)
     assert set(answer) == {"model", "content", "finish_reason", "usage"}
-    assert answer["model"] == "tiny:latest"
+    assert answer["model"] == "tiny"
     assert answer["content"].startswith("hello")
     assert answer["finish_reason"] == "stop"
     assert answer["usage"]["completion_tokens"] == 16
@@ -174,7 +223,7 @@ def test_ctrl_c_ends_the_command_and_the_generation(serve):
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"Traceback" not in err
-    assert '"error":"ClientGone"' in server.read_until("/v1/chat/completions")
+    assert '"error":"ClientGone"' in server.read_until("/api/chat")
 
 
 def test_a_conversation(server, terminal):
@@ -188,6 +237,42 @@ def test_a_conversation(server, terminal):
     chat.expect(b">>> ")
     chat.type(b"\x04")
     assert chat.process.wait(60) == 0
+
+
+def test_a_conversation_has_commands_and_messages_of_several_lines(serve, terminal):
+    server = serve()
+    chat = terminal(server.home, "run", "tiny")
+
+    def type_line(line, expected):
+        chat.expect(b">>> ")
+        chat.type(line + b"\n")
+        return chat.expect(expected)
+
+    type_line(b"/?", b"/set parameter")
+    type_line(b"/set parameter num_predict 3", b"num_predict is 3")
+    type_line(b'"""one', b"... ")
+    chat.type(b'two"""\n')
+    chat.expect(b"one two one\r\n")
+    type_line(b"/set system Be kind.", b"system prompt is set")
+    type_line(b"/set verbose", b"shown")
+    type_line(b"hello", b"answer  3 tokens in ")
+    type_line(b"/set nosuchthing", b"error: ")
+    type_line(b"/show info", b"llama")
+    type_line(b"/save mine", b"mine is installed")
+    type_line(b"/load mine", b"mine answers")
+    type_line(b"/show system", b"Be kind.")
+    type_line(b"/show parameters", b"num_predict")
+    type_line(b"/bye", b"/bye")
+    assert chat.process.wait(60) == 0
+    history = server.home / "history"
+    assert history.stat().st_mode & 0o777 == 0o600
+    assert "/set system Be kind." in history.read_text().splitlines()
+
+
+def test_a_conversation_with_nobody_is_not_begun(server, terminal):
+    chat = terminal(server.home, "run", "nobody")
+    chat.expect(b"reshore pull nobody")
+    assert chat.process.wait(60) == 3
 
 
 def test_a_conversation_without_a_server(alone, terminal):

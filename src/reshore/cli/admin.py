@@ -15,11 +15,11 @@ from typing import Any
 import msgspec
 
 from reshore.errors import BackendError, BadReply, Unreachable, UpstreamStatus
-from reshore.wire.sse import SseDecoder
 
 _SERVER = "reshore"
-_READ_BYTES = 65536
-_DONE = b"[DONE]"
+
+# What the server says of an answer beside the answer: what it clamped, cut or ignored.
+_NOTICE = "x-reshore-"
 
 
 class AdminClient:
@@ -60,20 +60,30 @@ class AdminClient:
         reply = msgspec.json.decode(self.post("/admin/stop", {"model": model}))
         return bool(reply["stopped"])
 
-    def stream(self, path: str, body: Any) -> Generator[dict[str, Any]]:
-        """The events of a streamed reply; closing the iterator ends the generation.
+    def stream(
+        self, path: str, body: Any, *, notices: dict[str, str] | None = None
+    ) -> Generator[dict[str, Any]]:
+        """The lines of a streamed reply; closing the iterator ends the generation.
+
+        Args:
+            notices: gets the notices of the reply's headers before the first line comes, by
+                name without `x-reshore-`.
 
         Raises:
             BackendError: the server gave an error in the middle of the stream.
         """
-        decoder = SseDecoder(_SERVER)
+        ended = False
         with self._request("POST", path, body) as response:
-            while data := response.read1(_READ_BYTES):
-                for payload in decoder.feed(data):
-                    if payload == _DONE:
-                        return
-                    yield _event(payload)
-        raise Unreachable("the server ended the answer too early; try again", backend=_SERVER)
+            if notices is not None:
+                notices |= _notices(response)
+            while line := response.readline():
+                if not line.endswith(b"\n"):
+                    break  # cut off in the middle of it
+                event = _event(line)
+                ended = _is_last(event)
+                yield event
+        if not ended:
+            raise Unreachable("the server ended the answer too early; try again", backend=_SERVER)
 
     @contextlib.contextmanager
     def _request(
@@ -129,11 +139,23 @@ def _connect(path: Path) -> socket.socket:
     return connection
 
 
-def _event(payload: bytes) -> dict[str, Any]:
+def _notices(response: http.client.HTTPResponse) -> dict[str, str]:
+    headers = ((name.lower(), value) for name, value in response.getheaders())
+    return {
+        name.removeprefix(_NOTICE): value for name, value in headers if name.startswith(_NOTICE)
+    }
+
+
+def _is_last(event: dict[str, Any]) -> bool:
+    """The end of a generation, or of work on a model; without one a stream was cut."""
+    return event.get("done") is True or event.get("status") == "success"
+
+
+def _event(line: bytes) -> dict[str, Any]:
     try:
-        event = msgspec.json.decode(payload, type=dict[str, Any])
+        event = msgspec.json.decode(line, type=dict[str, Any])
     except msgspec.DecodeError as error:
-        raise BadReply(f"the server sent an event that is no JSON: {error}", backend=_SERVER) from (
+        raise BadReply(f"the server sent a line that is no JSON: {error}", backend=_SERVER) from (
             error
         )
     if event.get("error"):
