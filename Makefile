@@ -34,8 +34,11 @@ $(STAMP): pyproject.toml
 	touch $@
 
 $(STAMP)-test: $(STAMP)
-	$(BIN)/python -m pip install --quiet -e '.[bench]' --group test --group lint
+	$(BIN)/python -m pip install --quiet -e '.[bench]' --group test --group compat --group lint
+	$(PYTHON) -m venv $(VENV)-llama-index
+	$(VENV)-llama-index/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(VENV)-llama-index/bin/python -m pip install --quiet --group llama-index
 	touch $@
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-llama-index

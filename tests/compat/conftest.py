@@ -10,11 +10,19 @@ from openai import AsyncOpenAI, OpenAI
 
 from reshore.models.pull import create
 from reshore.models.store import Store
+from tests.compat import responder
 from tests.compat.running import KEY, Server, serving
 from tests.models.tiny import CHATML, write_tiny_gguf
 
 # A template with a tool section, so that the engine itself reads and writes tool calls.
 TOOL_TEMPLATE = "{% if tools %}{{ tools | tojson }}{% endif %}" + CHATML
+THINKING_TEMPLATE = "{% if enable_thinking %}{% endif %}" + CHATML
+
+# Run by `test_llama_index.py`, in an environment of their own.
+collect_ignore = ["llama_index"]
+
+# Of the models that are made for tests, per slot.
+CONTEXT_LENGTH = 4096
 
 _ALIASES = """
 [aliases]
@@ -38,16 +46,23 @@ def real_server(starter_home: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def scripted_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with `tiny` (chat), `tools` (with a tool template) and `team/embed`."""
+    """A home with `tiny` (chat), `tools` and `thinker` (by their templates) and `team/embed`."""
     home = tmp_path_factory.mktemp("scripted")
-    store = Store(home / "models")
-    files = tmp_path_factory.mktemp("gguf")
-    create(store, "tiny", write_tiny_gguf(files / "tiny.gguf", context_length=4096))
-    create(
-        store,
-        "tools",
-        write_tiny_gguf(files / "tools.gguf", context_length=4096, chat_template=TOOL_TEMPLATE),
-    )
+    _install_models(Store(home / "models"), tmp_path_factory.mktemp("gguf"))
+    (home / "reshore.toml").write_text(_ALIASES.format(chat="tiny", embedding="team/embed"))
+    return home
+
+
+def _install_models(store: Store, files: Path) -> None:
+    for name, template in (
+        ("tiny", CHATML),
+        ("tools", TOOL_TEMPLATE),
+        ("thinker", THINKING_TEMPLATE),
+    ):
+        file = write_tiny_gguf(
+            files / f"{name}.gguf", context_length=CONTEXT_LENGTH, chat_template=template
+        )
+        create(store, name, file)
     create(
         store,
         "team/embed",
@@ -58,14 +73,25 @@ def scripted_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             extra={"bert.pooling_type": 1, "bert.attention.causal": False},
         ),
     )
-    (home / "reshore.toml").write_text(_ALIASES.format(chat="tiny", embedding="team/embed"))
-    return home
 
 
 @pytest.fixture(scope="session")
 def scripted_server(scripted_home: Path) -> Iterator[Server]:
     """Scripted engines: what they answer is up to the `/echo {json}` of the last message."""
     with serving(scripted_home, {"RESHORE_ENGINE_KIND": "echo"}) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def responder_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The same models on engines that know what LangChain's standard tests ask."""
+    home = tmp_path_factory.mktemp("responder")
+    _install_models(Store(home / "models"), tmp_path_factory.mktemp("gguf"))
+    variables = {
+        "RESHORE_ENGINE_KIND": "llama-server",
+        "RESHORE_ENGINE_PATH": str(responder.install(home)),
+    }
+    with serving(home, variables) as server:
         yield server
 
 

@@ -20,8 +20,9 @@ def require_node() -> str:
     node = shutil.which("node", path=f"{own}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
     if node is None:
         give_up("there is no node; `make test` installs one")
-    if not (FOLDER / "node_modules" / "openai").is_dir():
-        give_up("OpenAI's JavaScript SDK is not installed; run `npm ci` in tests/compat/js")
+    for client in ("openai", "ollama"):
+        if not (FOLDER / "node_modules" / client).is_dir():
+            give_up(f"the npm package {client} is not installed; run `npm ci` in tests/compat/js")
     return node
 
 

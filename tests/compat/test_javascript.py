@@ -1,4 +1,4 @@
-"""OpenAI's JavaScript SDK on Node, against the servers that its Python sister talks to."""
+"""OpenAI's and Ollama's JavaScript libraries, against the servers of their Python sisters."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run_tests(server: Server, client: OpenAI, folder: Path, *files: str, **more:
         )
 
 
-def test_the_javascript_sdk_against_scripted_engines(
+def test_the_javascript_clients_against_scripted_engines(
     scripted_server: Server, narrow_server: Server, scripted: OpenAI, tmp_path: Path
 ) -> None:
     run_tests(
@@ -49,6 +49,7 @@ def test_the_javascript_sdk_against_scripted_engines(
         tmp_path,
         "chat.test.mjs",
         "other.test.mjs",
+        "ollama.test.mjs",
         KEYED_BASE_URL=narrow_server.base_url,
     )
 
