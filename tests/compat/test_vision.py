@@ -7,7 +7,9 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +85,9 @@ def ask(client: OpenAI, *urls: str, **more: Any) -> Any:
     return client.chat.completions.create(model=MODEL, messages=question(*urls), **more)
 
 
-def refusal(client: OpenAI, *urls: str) -> dict[str, Any]:
+def refusal(client: OpenAI, *urls: str, **more: Any) -> dict[str, Any]:
     with pytest.raises(openai.BadRequestError) as caught:
-        ask(client, *urls)
+        ask(client, *urls, **more)
     assert isinstance(caught.value.body, dict)
     return caught.value.body
 
@@ -164,6 +166,27 @@ def test_a_conversation_goes_on_after_an_image(client: OpenAI) -> None:
     assert reply.usage.prompt_tokens > 2 * IMAGE_TOKENS
 
 
+@pytest.mark.parametrize("images", [0, 1])
+def test_a_text_that_looks_like_the_engines_own_marker_is_a_text(
+    client: OpenAI, images: int
+) -> None:
+    turns = question(*[data_url(picture())] * images)
+    turns[0]["content"].append({"type": "text", "text": "<__media__> <image>"})
+    reply = client.chat.completions.create(model=MODEL, messages=turns, max_tokens=4)  # type: ignore[arg-type]
+    assert reply.usage is not None
+    assert (reply.usage.prompt_tokens > 60) == (images > 0)
+
+
+def test_num_ctx_counts_what_images_take(client: OpenAI) -> None:
+    urls = [data_url(picture())] * 5
+    needed = ask(client, *urls).usage.prompt_tokens
+    fits = ask(client, *urls, extra_body={"num_ctx": needed + 3})
+    assert fits.usage.completion_tokens <= 3
+    error = refusal(client, *urls, extra_body={"num_ctx": needed})
+    assert error["code"] == "context_length_exceeded"
+    assert f"{needed} tokens" in error["message"]
+
+
 def test_a_schema_and_tools_hold_beside_an_image(client: OpenAI) -> None:
     schema = {"type": "object", "properties": {"red": {"type": "boolean"}}, "required": ["red"]}
     answer = ask(
@@ -201,7 +224,7 @@ def test_a_schema_and_tools_hold_beside_an_image(client: OpenAI) -> None:
         (b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f" + bytes(12), "WebP"),
         (b"RIFF\x1a\0\0\0WAVEfmt " + bytes(24), "not decoded"),
         (b"BM" + bytes(60), "0 x 0"),
-        (CUT_GIF, "cannot be decoded"),
+        (CUT_GIF, "cannot decode"),
     ],
 )
 def test_a_bad_image_is_a_bad_request_and_the_engine_lives(
@@ -260,8 +283,30 @@ def test_what_the_engine_cannot_decode_is_handed_to_no_other_program(
     assert not traces.exists()
 
 
+def native(server: Server, messages: list[dict[str, Any]]) -> tuple[Message, dict[str, Any]]:
+    """Headers and reply of Ollama's `/api/chat`."""
+    body = {"model": MODEL, "messages": messages, "stream": False, "options": {"num_predict": 4}}
+    request = urllib.request.Request(
+        f"{server.root}/api/chat",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        return reply.headers, json.loads(reply.read())
+
+
+def test_the_native_api_sees_too(server: Server) -> None:
+    text = {"role": "user", "content": "What is it?"}
+    image = base64.b64encode(picture()).decode()
+    _, blind = native(server, [text])
+    _, seen = native(server, [text | {"images": [image]}])
+    assert seen["prompt_eval_count"] - blind["prompt_eval_count"] >= IMAGE_TOKENS
+
+
 def test_images_that_overflow_the_context_are_told_so(home: Path, tmp_path: Path) -> None:
+    """And on the native API, which truncates, no more turns go than have to."""
     (tmp_path / "reshore.toml").write_text(f'read_models = ["{home / "models"}"]\n')
+    turn = {"role": "user", "content": "?", "images": [base64.b64encode(picture()).decode()]}
     with (
         serving(tmp_path, {"RESHORE_ENGINE_CONTEXT_LENGTH": "256"}) as server,
         OpenAI(base_url=server.base_url, api_key="unused", max_retries=0) as client,
@@ -269,3 +314,6 @@ def test_images_that_overflow_the_context_are_told_so(home: Path, tmp_path: Path
         error = refusal(client, *[data_url(picture())] * 16)
         assert error["code"] == "context_length_exceeded"
         ask(client, data_url(picture()))
+        headers, reply = native(server, [turn] * 12)
+        assert "messages=" in headers["x-reshore-truncated"]
+        assert reply["prompt_eval_count"] > 128

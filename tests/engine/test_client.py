@@ -135,15 +135,18 @@ async def test_refusals_become_our_errors(status: str, body: bytes, error: type[
             await client.post(engine, "/x", {}, timeout_s=5)
 
 
-async def test_an_image_that_the_engine_cannot_decode_is_the_messages_fault() -> None:
+@pytest.mark.parametrize(
+    "said", ["Failed to load image or audio file", "Failed to tokenize prompt"]
+)
+async def test_an_image_that_the_engine_cannot_decode_is_the_messages_fault(said: str) -> None:
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request(reader)
-        body = b'{"error":{"code":400,"message":"Failed to load image or audio file"}}'
-        writer.write(reply(body, "400 Bad Request"))
+        body = f'{{"error":{{"code":400,"message":"{said}"}}}}'
+        writer.write(reply(body.encode(), "400 Bad Request"))
         await writer.drain()
 
     async with engine_answering(handler) as (engine, client):
-        with pytest.raises(RequestError, match="cannot be decoded") as caught:
+        with pytest.raises(RequestError, match="cannot decode") as caught:
             await read(engine, client)
     assert (caught.value.param, caught.value.code) == ("messages", "image_parse_error")
 

@@ -10,7 +10,7 @@ from reshore.engine.base import Engine
 from reshore.engine.client import EngineClient
 from reshore.errors import ContextTooLong
 from reshore.types import ChatRequest, ImagePart, Options, Sampling
-from reshore.wire.llamacpp.replies import decode_prompt, decode_tokens
+from reshore.wire.llamacpp.replies import decode_input_tokens, decode_prompt, decode_tokens
 
 NUM_CTX_HEADER = "x-reshore-num-ctx"
 
@@ -64,15 +64,33 @@ def clamp_num_ctx(options: Options, engine: Engine, notices: dict[str, str]) -> 
 
 
 async def count_chat(client: EngineClient, engine: Engine, body: dict[str, Any]) -> int:
-    """Tokens of a conversation after the chat template."""
-    return len(await tokenize(client, engine, await render(client, engine, body)))
+    """Tokens of a conversation after the chat template, with those of its images.
+
+    How many an image takes only its projector knows, and the engine once it has decoded it; what
+    `/apply-template` puts in its place is a marker. Engines older than 2026.10 lack the other
+    endpoint, so only images depend on it.
+    """
+    if not any(_has_image(message) for message in body["messages"]):
+        return len(await tokenize(client, engine, await render(client, engine, body)))
+    path, wanted = "/v1/chat/completions/input_tokens", _of_template(body)
+    return decode_input_tokens(await client.post(engine, path, wanted, timeout_s=_COUNT_TIMEOUT_S))
 
 
 async def render(client: EngineClient, engine: Engine, body: dict[str, Any]) -> str:
     """The prompt that the chat template makes of a conversation."""
-    wanted = {key: value for key, value in body.items() if key in _TEMPLATE_FIELDS}
-    reply = await client.post(engine, "/apply-template", wanted, timeout_s=_COUNT_TIMEOUT_S)
+    reply = await client.post(
+        engine, "/apply-template", _of_template(body), timeout_s=_COUNT_TIMEOUT_S
+    )
     return decode_prompt(reply)
+
+
+def _of_template(body: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in body.items() if key in _TEMPLATE_FIELDS}
+
+
+def _has_image(message: dict[str, Any]) -> bool:
+    content = message.get("content")
+    return isinstance(content, list) and any(part["type"] == "image_url" for part in content)
 
 
 async def tokenize(

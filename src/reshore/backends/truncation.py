@@ -15,13 +15,11 @@ from reshore.backends.chat_plan import ChatPlan
 from reshore.engine.base import Engine
 from reshore.engine.client import EngineClient
 from reshore.errors import ContextTooLong
-from reshore.types import ImagePart, Message, Sampling
+from reshore.types import Message, Sampling
 
 TRUNCATED_HEADER = "x-reshore-truncated"
 
 log = logging.getLogger("reshore.backends")
-
-_IMAGE_TOKENS = 768  # what Ollama counts for an image (facts, section 1.4)
 
 # Of the context, for the answer: one that is cut after three words helps nobody.
 _ANSWER_SHARE = 4
@@ -107,10 +105,4 @@ def _room(sampling: Sampling, limit: int) -> int:
 async def _tokens(plan: ChatPlan, engine: Engine, client: EngineClient, limit: int) -> int:
     if hopeless(chat_bytes(plan.request), limit):
         return limit + 1  # not worth the engine's time
-    images = sum(
-        isinstance(part, ImagePart)
-        for message in plan.request.messages
-        for part in message.content or ()
-    )
-    counted = await count_chat(client, engine, plan.body(n=1, seed_offset=0))
-    return counted + images * _IMAGE_TOKENS
+    return await count_chat(client, engine, plan.body(n=1, seed_offset=0))

@@ -36,8 +36,9 @@ class Address(Struct, frozen=True):
 class Engine(Protocol):
     """One engine process serving one model over llama.cpp's HTTP API on loopback.
 
-    Endpoints it answers: `/health`, `/v1/chat/completions`, `/completion`, `/infill`,
-    `/v1/embeddings`, `/tokenize`, `/detokenize`, `/apply-template`, `/slots`, `/props`.
+    Endpoints it answers: `/health`, `/v1/chat/completions`, `/v1/chat/completions/input_tokens`,
+    `/completion`, `/infill`, `/v1/embeddings`, `/tokenize`, `/detokenize`, `/apply-template`,
+    `/slots`, `/props`.
     """
 
     @property

@@ -43,8 +43,8 @@ _TOO_LARGE = re.compile(r"input \((\d+) tokens\) is too large to process")
 # few enough to give up on an engine that only ever hangs up.
 _STALE_CONNECTIONS = 8
 
-# How an engine says that it cannot decode an image.
-_UNDECODED = "Failed to load image"
+# How an engine says that it cannot decode an image, or cut it to the projector's size.
+_BAD_IMAGE = re.compile(r"Failed to (?:load image|tokenize prompt)")
 
 # aiohttp warns when a larger body is given as bytes: it would be copied as a whole.
 _LARGE_BODY_BYTES = 2**20
@@ -188,9 +188,9 @@ def _refuse(engine: Engine, status: int, fault: EngineFault) -> NoReturn:
         raise ContextTooLong(
             prompt_tokens=int(too_large[1]), context_length=engine.context_length, param="input"
         )
-    if _UNDECODED in fault.message:
+    if _BAD_IMAGE.match(fault.message):
         raise RequestError(
-            f"{engine.model.name}: an image cannot be decoded; send PNG or JPEG files",
+            f"{engine.model.name} cannot decode an image; send PNG or JPEG files of a usual shape",
             param="messages",
             code="image_parse_error",
         )

@@ -243,6 +243,9 @@ async def test_the_template_shows_every_turn(client: Client) -> None:
     assert body["prompt"] == (
         "<|im_start|>system\ns<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
     )
+    _, tokens = await client.post("/tokenize", content=body["prompt"])
+    _, counted = await client.post("/v1/chat/completions/input_tokens", messages=user("hi"))
+    assert counted["input_tokens"] == len(tokens["tokens"])
 
 
 async def test_a_prompt_beyond_the_context_is_refused_with_the_numbers(client: Client) -> None:

@@ -121,6 +121,9 @@ class EchoEngine:
                 return {"content": tokens.detokenize(body.get("tokens", []))}
             case "/apply-template":
                 return {"prompt": tokens.apply_template(_messages(body))}
+            case "/v1/chat/completions/input_tokens":
+                counted = len(tokens.tokenize(tokens.apply_template(_messages(body))))
+                return {"input_tokens": counted, "object": "response.input_tokens"}
             case "/v1/embeddings" | "/embeddings":
                 return self._embeddings(body)
         raise Refused(404, "File Not Found", "not_found_error")

@@ -34,10 +34,15 @@ class _PromptText(Struct):
     prompt: str
 
 
+class _InputTokens(Struct):
+    input_tokens: int
+
+
 _embedding_reply = msgspec.json.Decoder(EmbeddingReply)
 _token_ids = msgspec.json.Decoder(_TokenIds)
 _text = msgspec.json.Decoder(_Text)
 _prompt_text = msgspec.json.Decoder(_PromptText)
+_input_tokens = msgspec.json.Decoder(_InputTokens)
 
 
 def decode_embeddings(body: bytes) -> EmbeddingReply:
@@ -61,3 +66,8 @@ def decode_text(body: bytes) -> str:
 def decode_prompt(body: bytes) -> str:
     """The reply of `POST /apply-template`."""
     return _prompt_text.decode(body).prompt
+
+
+def decode_input_tokens(body: bytes) -> int:
+    """The reply of `POST /v1/chat/completions/input_tokens`."""
+    return _input_tokens.decode(body).input_tokens
