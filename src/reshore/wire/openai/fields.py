@@ -240,7 +240,8 @@ TABLE: Mapping[str, Group] = {
         where="content[].image_url",
         fields={
             "url": _honoured(
-                "a base64 `data:` URL of a JPEG, PNG, GIF, BMP or WebP; http(s) if `image_urls`"
+                "a base64 `data:` URL of a JPEG, PNG, GIF or BMP, not of a WebP; http(s) if "
+                "`image_urls`; at most 64 megapixels in a request"
             ),
             "detail": _refused(
                 "the projector's own resolution is always used; send `auto` or `high`",

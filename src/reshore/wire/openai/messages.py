@@ -12,7 +12,7 @@ from reshore.wire.jsonbody import parse_json
 from reshore.wire.openai import values
 from reshore.wire.openai.reader import Reader
 
-# What llama.cpp's decoder (stb_image, libwebp) reads, by its first bytes.
+# What OpenAI takes, and BMP, by its first bytes. What an engine can decode its backend knows.
 _IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF")
 _DATA_URL = re.compile(r"data:image/[A-Za-z0-9.+-]{1,32}(?:;[^,;]{1,64})*;base64,", re.IGNORECASE)
 
