@@ -1,5 +1,6 @@
 """What can be taken, missing or refused at start."""
 
+import asyncio
 import os
 import socket
 import stat
@@ -44,6 +45,23 @@ def test_a_taken_port_says_by_whom_and_what_to_do(tmp_path: Path) -> None:
             bind(config(tmp_path, host=f"127.0.0.1:{port}"))
     assert f"process {os.getpid()}" in str(caught.value)
     assert f"--host 127.0.0.1:{port + 1}" in str(caught.value)
+
+
+async def test_replies_are_not_held_back(tmp_path: Path) -> None:
+    """asyncio leaves Nagle's algorithm on for sockets that do not name their protocol."""
+    accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def look(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken: socket.socket = writer.get_extra_info("socket")
+        accepted.set_result(taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    listener = bind(config(tmp_path, host="127.0.0.1:0"))
+    async with await asyncio.start_server(look, sock=listener):
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        assert await accepted
+        writer.close()
+        await writer.wait_closed()
 
 
 def test_the_admin_socket_is_for_this_user_alone_and_replaces_a_dead_one(tmp_path: Path) -> None:
