@@ -94,6 +94,9 @@ def test_a_separate_tool_template_counts() -> None:
         ({"special_tokens": {"fim_pre": "a", "fim_suf": "b"}}, ("completion",)),
         ({"chat_template": "{% if enable_thinking %}{% endif %}"}, ("completion", "thinking")),
         ({"chat_template": "{{ x }}<think>\n"}, ("completion", "thinking")),
+        ({"chat_template": "{{ '[THINK]' + x }}"}, ("completion", "thinking")),
+        ({"chat_template": "{{ x }}<seed:think>"}, ("completion", "thinking")),
+        ({"chat_template": "think about {{ x }}"}, ("completion",)),
     ],
 )
 def test_other_capabilities(changes: dict[str, object], expected: tuple[str, ...]) -> None:

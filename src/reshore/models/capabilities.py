@@ -10,6 +10,8 @@ from reshore.models.facts import GgufFacts
 _POOLING_NONE, _POOLING_RANK = 0, 4
 _TOOL_TEMPLATE = "tokenizer.chat_template.tool_use"  # llama.cpp takes it when there are tools
 _THINKING_NAMES = frozenset({"enable_thinking", "thinking", "reasoning_effort"})
+# What the templates of models that always think write, or take out of earlier turns.
+_THINKING_MARKS = ("<think>", "[THINK]", "<seed:think>", "<mm:think>")
 _INFILL = frozenset({"fim_pre", "fim_suf", "fim_mid"})
 
 _OPENING = re.compile(r"\{\{|\{%|\{#")
@@ -40,7 +42,8 @@ def capabilities(facts: GgufFacts, *, projector: bool = False) -> tuple[str, ...
         found.add("insert")
     if projector:
         found.add("vision")
-    if names & _THINKING_NAMES or "<think>" in (facts.chat_template or ""):
+    marked = any(mark in (facts.chat_template or "") for mark in _THINKING_MARKS)
+    if names & _THINKING_NAMES or marked:
         found.add("thinking")
     order = ("completion", "tools", "insert", "vision", "embedding", "thinking")
     return tuple(capability for capability in order if capability in found)

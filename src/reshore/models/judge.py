@@ -147,11 +147,11 @@ def _old_llama3(facts: GgufFacts) -> Repair | None:
     return Repair(file="model", changes={"tokenizer.ggml.pre": "llama-bpe"})
 
 
-_TYPES = ("clip.projector_type", "clip.vision.projector_type", "clip.audio.projector_type")
-
-
 def _says_type(projector: GgufFacts) -> bool:
-    return any(key in projector.metadata for key in _TYPES)
+    """`clip.projector_type`, or one for each sense where there are several."""
+    return any(
+        key.startswith("clip.") and key.endswith("projector_type") for key in projector.metadata
+    )
 
 
 def _old_llava(projector: GgufFacts | None) -> Repair | None:
