@@ -9,7 +9,7 @@ import pytest
 from reshore.backends.chat_plan import plan_chat
 from reshore.backends.choices import EngineCalls, WrittenCalls, without_rivals
 from reshore.config import LimitsConfig
-from reshore.errors import RequestError, Unsupported
+from reshore.errors import LacksCapability, RequestError, Unsupported
 from reshore.models.facts import GgufFacts, Servable
 from reshore.types import (
     ChatRequest,
@@ -80,6 +80,33 @@ def test_plain_chat_is_sent_as_it_is() -> None:
     plan = plan_chat(asking(), model(), LIMITS)
     assert (plan.grammar, plan.thinking, plan.verify) == (None, None, None)
     assert plan.new_transform() is None
+
+
+def test_the_models_examples_go_before_the_conversation() -> None:
+    examples = (Message(role="user", content="1"), Message(role="assistant", content="2"))
+    plan = plan_chat(asking(), model(system="be kind", messages=examples), LIMITS)
+    sent = plan.body(n=1, seed_offset=0)["messages"]
+    assert [message["content"] for message in sent[:3]] == ["be kind", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("thinking", "told"), [(None, None), (True, True), (False, False)], ids=str
+)
+def test_a_thinking_model_is_told_what_was_asked(thinking: bool | None, told: bool | None) -> None:
+    request = msgspec.structs.replace(asking(), thinking=thinking)
+    assert plan_chat(request, model("thinking"), LIMITS).thinking is told
+    constrained = msgspec.structs.replace(
+        request, response_format=ResponseFormat(kind="json_object")
+    )
+    assert plan_chat(constrained, model("thinking"), LIMITS).thinking is False
+
+
+def test_a_model_that_does_not_think_refuses_to() -> None:
+    with pytest.raises(LacksCapability) as refused:
+        plan_chat(msgspec.structs.replace(asking(), thinking=True), model(), LIMITS)
+    assert refused.value.capability == "thinking"
+    quiet = msgspec.structs.replace(asking(), thinking=False)
+    assert plan_chat(quiet, model(), LIMITS).thinking is None
 
 
 def test_the_models_own_system_and_parameters_are_worked_in() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -163,12 +164,17 @@ async def test_an_option_of_another_type_is_a_500_in_ollamas_words(server: Serve
     assert await refused(server, CHAT, body, 500) == 'option "num_ctx" must be of type integer'
 
 
-async def test_what_has_no_effect_is_named(server: Server) -> None:
+async def test_what_has_no_effect_is_named_and_logged(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "reshore.server")
     body = chat_of("hi", options={"mirostat": 2, "num_gpu": 9}, shift=True, extra=1)
     response, _ = await server.post(CHAT, body)
     assert response.headers["x-reshore-ignored"] == (
         "shift, extra, options.mirostat, options.num_gpu"
     )
+    (line,) = (record for record in caplog.records if "without effect" in record.message)
+    assert "options.mirostat" in line.message
 
 
 @pytest.mark.parametrize(

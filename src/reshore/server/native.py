@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from reshore.errors import BadName, RequestError
@@ -11,6 +12,8 @@ from reshore.server.openai import Endpoint, R
 from reshore.wire.ollama.answers import Shape, encode_loading
 from reshore.wire.ollama.decode import Loading
 from reshore.wire.openai.reader import Decoded
+
+log = logging.getLogger("reshore.server")
 
 JSON_UTF8 = (b"content-type", b"application/json; charset=utf-8")
 
@@ -33,6 +36,16 @@ class NativeEndpoint(Endpoint):
         except BadName as error:
             raise RequestError("invalid model name", param="model") from error
         return led
+
+    def _declare(self, exchange: Exchange, decoded: Decoded[Any]) -> None:
+        """As for OpenAI's dialect, and a log line: here clients may send what they like."""
+        super()._declare(exchange, decoded)
+        if decoded.ignored:
+            log.info(
+                "fields without effect: %s",
+                ", ".join(decoded.ignored),
+                extra={"request_id": exchange.request_id},
+            )
 
     async def _load(self, exchange: Exchange, loading: Loading, shape: Shape) -> None:
         """Load or unload, and say so."""

@@ -138,6 +138,8 @@ def test_a_prompt_is_a_chat_and_a_raw_one_a_completion() -> None:
 def test_a_raw_prompt_neither_thinks_nor_loses_messages_and_says_so() -> None:
     body = {"prompt": "x", "raw": True, "think": True, "truncate": True}
     assert decode_generate(body, limits=LIMITS).ignored == ("think", "truncate")
+    between = {"prompt": "x", "suffix": "y", "system": "s", "context": [1]}
+    assert decode_generate(between, limits=LIMITS).ignored == ("system", "context")
 
 
 def test_without_a_question_the_model_is_loaded_or_unloaded() -> None:
@@ -164,6 +166,10 @@ def test_embeddings_are_truncated_unless_the_client_says_no() -> None:
     assert isinstance(request, EmbedRequest)
     assert (request.inputs, request.dimensions, request.normalise) == (("a",), None, True)
     assert request.options.truncate
+    options = {"num_ctx": 9, "temperature": 1, "mirostat": None}
+    tuned = decode_embed({"input": "a", "options": options}, limits=LIMITS)
+    assert tuned.ignored == ("options.temperature",)
+    assert tuned.request.model == ""
     older = decode_embeddings({"model": "m", "prompt": "a"}, limits=LIMITS).request
     assert isinstance(older, EmbedRequest)
     assert not older.normalise

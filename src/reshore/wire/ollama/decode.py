@@ -107,7 +107,8 @@ def decode_generate(
             reader.refuse("images", "a raw prompt has no place for them; leave raw out")
         if suffix and common.format.kind != "text":
             reader.refuse("format", "what is filled in between two texts has no format")
-        for name in ("think", "truncate"):  # no template that could, no messages to drop
+        # No template that could think, no messages to drop or to put before the prompt.
+        for name in ("think", "truncate", "system", "context"):
             if body.get(name):
                 reader.ignore(name)
         request = common.completion(model, prompt, suffix or None)
@@ -270,10 +271,10 @@ def _inputs(value: Any) -> tuple[str, ...]:
 
 
 def _embedding_options(body: dict[str, Any], reader: Reader, *, truncate: bool) -> Options:
-    read = read_options(body.get("options"))
-    for name in read.ignored:
-        reader.ignore(f"options.{name}")
-    num_ctx = read.num_ctx
+    num_ctx = read_options(body.get("options")).num_ctx
+    for name, value in (body.get("options") or {}).items():
+        if name != "num_ctx" and value is not None:  # nothing is sampled
+            reader.ignore(f"options.{name}")
     return Options(
         keep_alive_s=read_keep_alive(body),
         num_ctx=None if num_ctx is None or num_ctx < 0 else num_ctx,
