@@ -92,7 +92,7 @@ async def test_a_folder_is_converted_by_a_program_that_sees_data_only(
 
 
 async def test_uploaded_files_are_converted_too(report: Path, folder: Path, store: Store) -> None:
-    files = {path.name: store.add_blob([path.read_bytes()], "").digest for path in folder.iterdir()}
+    files = uploaded(store, folder)
     told: list[str] = []
     await create(
         store, "m", Recipe(files=files), on_progress=lambda event: told.append(event.status)
