@@ -1,5 +1,6 @@
 """The native API on the starter models: what a scripted engine cannot show."""
 
+import base64
 import json
 import math
 from collections.abc import AsyncIterator
@@ -8,6 +9,11 @@ from pathlib import Path
 import pytest
 
 from reshore.config import load
+from reshore.models.create import create
+from reshore.models.recipe import Recipe
+from reshore.models.store import Store
+from tests.backends.image_samples import png
+from tests.models.tiny_vision import write_tiny_vision
 from tests.server.harness import Server, running
 from tests.server.ollama import CHAT, GENERATE, answered, chat_of, lines, prompt_of
 
@@ -152,6 +158,43 @@ async def test_show_tells_what_the_file_says(server: Server) -> None:
     assert "completion" in reply["capabilities"]
     whole = await answered(server, "/api/show", {"model": CHATTER, "verbose": True})
     assert len(whole["model_info"]["tokenizer.ggml.tokens"]) == 49152
+
+
+async def test_a_model_that_sees_gets_the_same_image_through_both(tmp_path: Path) -> None:
+    home, folder = tmp_path / "home", tmp_path / "files"
+    folder.mkdir()
+    write_tiny_vision(folder)
+    await create(Store(home / "models"), "seer", Recipe(paths=tuple(folder.iterdir())))
+    rows = (b"\0" + b"\xff\0\0" * 40) * 30
+    image = base64.b64encode(png(40, 30, rows)).decode()
+    options = {"temperature": 0, "num_predict": 6}
+    messages = [{"role": "user", "content": "What is it?", "images": [image]}]
+    parts = [
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{image}"}},
+        {"type": "text", "text": "What is it?"},
+    ]
+    openai = {
+        "model": "seer",
+        "messages": [{"role": "user", "content": parts}],
+        "temperature": 0,
+        "max_tokens": 6,
+    }
+    config = load(env={"RESHORE_HOME": str(home)}, flags={"engine.context_length": 512})
+    async with running(config) as server:
+        chat = await answered(
+            server, CHAT, chat_of("", messages=messages, options=options) | {"model": "seer"}
+        )
+        prompt = prompt_of("What is it?", images=[image], options=options) | {"model": "seer"}
+        generated = await answered(server, GENERATE, prompt)
+        _, theirs = await server.post("/v1/chat/completions", openai)
+        shown = await answered(server, "/api/show", {"model": "seer"})
+    assert chat["message"]["content"] == theirs["choices"][0]["message"]["content"]
+    assert chat["prompt_eval_count"] == theirs["usage"]["prompt_tokens"]
+    assert generated["response"] == chat["message"]["content"]
+    assert "context" not in generated
+    assert "vision" in shown["capabilities"]
+    assert shown["projector_info"]["general.architecture"] == "clip"
+    assert shown["details"]["families"][-1] == "clip"
 
 
 def _sumprod(left: list[float], right: list[float]) -> float:
