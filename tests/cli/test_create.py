@@ -25,6 +25,14 @@ def test_a_folder_with_one_file_becomes_a_model(cli, tmp_path):
     assert "reshore run mine:latest" in ended.err
 
 
+def test_a_model_that_cannot_be_served_says_so_at_once(cli, tmp_path):
+    file = write_tiny_gguf(tmp_path / "some.gguf", architecture="gptoss")
+    ended = cli("create", "gpt-oss:20b", "--from", str(file))
+    assert ended.code == 0
+    assert "gpt-oss:20b is installed, but needs a fix: " in ended.err
+    assert "reshore pull hf.co/" in ended.err
+
+
 def test_a_missing_file_is_one_line(cli, tmp_path):
     ended = cli("create", "mine", "--from", str(tmp_path / "none.gguf"))
     assert ended.code == 1

@@ -12,7 +12,7 @@ import typer
 from reshore.cli.failure import ExitCode, Failure
 from reshore.cli.output import Json, note, print_json
 from reshore.cli.progress import shown_progress
-from reshore.cli.pull import summary
+from reshore.cli.pull import summary, welcome
 from reshore.config import load
 from reshore.errors import BadRecipe
 from reshore.models.create import create
@@ -53,14 +53,13 @@ def command(
         recipe = _read(modelfile or _USUAL_FILE)
     if quantize is not None:
         recipe = msgspec.structs.replace(recipe, quantize=quantize)
+    store = Store.from_config(load())
     with shown_progress() as on_progress:
-        installed = asyncio.run(
-            create(Store.from_config(load()), name, recipe, on_progress=on_progress)
-        )
+        installed = asyncio.run(create(store, name, recipe, on_progress=on_progress))
     if as_json:
         print_json(summary(installed))
     else:
-        note(f"{installed.name} is installed; try `reshore run {installed.name}`")
+        note(welcome(store, installed))
 
 
 def recipe_of(modelfile: Modelfile, folder: Path) -> Recipe:

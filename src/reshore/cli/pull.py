@@ -60,7 +60,15 @@ def command(
     if as_json:
         print_json(summary(installed))
     else:
-        note(f"{installed.name} is installed; try `reshore run {installed.name}`")
+        note(welcome(store, installed))
+
+
+def welcome(store: Store, installed: Installed) -> str:
+    """What to tell of a model that was just installed: how to ask it, or why it cannot be asked."""
+    verdict = store.summary(installed).verdict
+    if verdict.unfit:
+        return f"{installed.name} is installed, but {verdict.state}: {verdict.summary}"
+    return f"{installed.name} is installed; try `reshore run {installed.name}`"
 
 
 def fetch(
