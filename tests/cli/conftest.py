@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from reshore.cli.main import run
-from reshore.models.pull import create
+from reshore.models.create import create_from
 from reshore.models.store import Store
 from tests.models.tiny import write_tiny_gguf
 
@@ -86,7 +86,7 @@ def free_port() -> int:
 def install(home: Path, name: str = "tiny", **options: Any) -> None:
     """Put a model of a few kilobytes into the store of a home."""
     file = write_tiny_gguf(home.parent / f"{name}.gguf", **options)
-    create(Store(home / "models"), name, file)
+    create_from(Store(home / "models"), name, file)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from reshore.models.pull import create
+from reshore.models.create import create_from
 from reshore.models.store import Store
 from tests.compat import responder
 from tests.compat.running import KEY, Server, serving
@@ -62,8 +62,8 @@ def _install_models(store: Store, files: Path) -> None:
         file = write_tiny_gguf(
             files / f"{name}.gguf", context_length=CONTEXT_LENGTH, chat_template=template
         )
-        create(store, name, file)
-    create(
+        create_from(store, name, file)
+    create_from(
         store,
         "team/embed",
         write_tiny_gguf(
@@ -99,7 +99,7 @@ def responder_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
 def narrow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that asks for a key, has one slot, and lets nobody wait for it."""
     home = tmp_path_factory.mktemp("narrow")
-    create(Store(home / "models"), "tiny", write_tiny_gguf(home / "tiny.gguf"))
+    create_from(Store(home / "models"), "tiny", write_tiny_gguf(home / "tiny.gguf"))
     variables = {
         "RESHORE_ENGINE_KIND": "echo",
         "RESHORE_API_KEY": KEY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import gguf
@@ -12,13 +13,16 @@ from hypothesis import strategies as st
 
 from reshore.config import load
 from reshore.errors import BadModelFile
+from reshore.models.create import create
 from reshore.models.gguf import read_facts
 from reshore.models.manifest import PROJECTOR_TYPE, TEMPLATE_TYPE
-from reshore.models.pull import create
+from reshore.models.recipe import Recipe
 from reshore.models.repair import corrected, repair
 from reshore.models.store import Store
+from tests.backends.image_samples import png
 from tests.models.ollama_store import OllamaStore
 from tests.models.tiny import write_tiny_gguf
+from tests.models.tiny_vision import IMAGE_TOKENS, write_tiny_vision
 from tests.server.harness import running
 
 
@@ -109,13 +113,46 @@ async def test_a_corrected_copy_answers_as_the_original_does(
     pre = original.facts.metadata["tokenizer.ggml.pre"]
     changes = {"tokenizer.ggml.pre": pre, "general.comment": "x" * 77}
     copy = write(tmp_path / "copy.gguf", corrected(original.model_path, changes))
-    create(store, "copy", copy)
+    await create(store, "copy", Recipe(paths=(copy,)))
     prompt = {"prompt": "Once upon a time", "max_tokens": 16, "temperature": 0}
     config = load(env={"RESHORE_HOME": str(own_starter_home)}, flags={"engine.context_length": 256})
     async with running(config) as server:
         _, one = await server.post("/v1/completions", {"model": "smollm2:135m", **prompt})
         _, other = await server.post("/v1/completions", {"model": "copy", **prompt})
     assert other["choices"][0]["text"] == one["choices"][0]["text"] != ""
+
+
+@pytest.mark.slow
+async def test_an_old_llava_of_ollamas_sees_after_its_repair(
+    tmp_path: Path, theirs: OllamaStore
+) -> None:
+    """No template in the file, a known one in Go, a projector that does not say its type."""
+    model, projector = write_tiny_vision(tmp_path)
+    untyped = projector.read_bytes().replace(b"clip.projector_type", b"clip.projector_tipo")
+    theirs.add(
+        "llava",
+        (PROJECTOR_TYPE, untyped),
+        (TEMPLATE_TYPE, b"{{ .System }} USER: {{ .Prompt }} ASSISTANT: "),
+        model=model.read_bytes().replace(b"tokenizer.chat_template", b"tokenizer.chat_tamplete"),
+    )
+    home = tmp_path / "home"
+    store = Store(home / "models", [theirs.root])
+    repair(store, store.get("llava"))
+    config = load(
+        env={"RESHORE_HOME": str(home), "OLLAMA_MODELS": str(theirs.root)},
+        flags={"engine.context_length": 512},
+    )
+    image = base64.b64encode(png(40, 30, (b"\0" + b"\xff\0\0" * 40) * 30)).decode()
+    seen = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{image}"}}
+    said = {"type": "text", "text": "What?"}
+    counts = []
+    async with running(config) as server:
+        for parts in ([said], [seen, said]):
+            body = {"model": "llava", "messages": [{"role": "user", "content": parts}]}
+            response, reply = await server.post("/v1/chat/completions", body | {"max_tokens": 4})
+            assert response.status == 200, reply
+            counts.append(reply["usage"]["prompt_tokens"])
+    assert counts[1] - counts[0] >= IMAGE_TOKENS
 
 
 def _old_projector(folder: Path) -> bytes:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from reshore.models.create import create_from
 from reshore.models.judge import Verdict
-from reshore.models.pull import create
 from reshore.models.store import Store
 from reshore.models.summary import Summaries, Summary
 from tests.models.tiny import write_tiny_gguf
@@ -52,7 +52,7 @@ def test_a_memory_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     store = Store(tmp_path / "models")
-    create(store, "tiny", write_tiny_gguf(tmp_path / "tiny.gguf", context_length=77))
+    create_from(store, "tiny", write_tiny_gguf(tmp_path / "tiny.gguf", context_length=77))
     return store
 
 

@@ -97,6 +97,11 @@ async def create(
     return installed
 
 
+def create_from(store: Store, name: str, path: Path) -> Installed:
+    """`create` of one file or folder of this machine, where no event loop runs. Blocking."""
+    return asyncio.run(create(store, name, Recipe(paths=(path,))))
+
+
 class _Making:
     """The steps of one creation."""
 

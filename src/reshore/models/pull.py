@@ -1,8 +1,7 @@
-"""Getting a model: from a registry, from the catalog's packages, or from this machine."""
+"""Getting a model: from a registry, the hub, a plain address, or the catalog's packages."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from reshore.clock import Clock, SystemClock
@@ -24,7 +23,6 @@ from reshore.models.names import DEFAULT_HOST, Name, parse_name
 from reshore.models.progress import OnProgress, Progress, ignore
 from reshore.models.sources import index
 from reshore.models.sources.fetch import Manner
-from reshore.models.sources.file import look_at, take_in
 from reshore.models.sources.hub import HOSTS, fetch_from_hub
 from reshore.models.sources.patience import Parts, Patience, Unreached
 from reshore.models.sources.registry import Registry
@@ -98,23 +96,6 @@ async def pull(
         raise SourceError(
             f"{error}{hint}. Have a file? `reshore create {wanted} --from FILE.gguf`"
         ) from error
-
-
-def create(store: Store, name: str, from_path: Path) -> Installed:
-    """Install a model from a GGUF file, or from a folder with one (and perhaps its projector).
-
-    A folder with a BERT model as safetensors is converted. Blocks while the file is copied.
-
-    Raises:
-        BadName: the name is malformed.
-        SourceError: the path does not hold exactly one model.
-        BadModelFile: the file cannot be served.
-        DiskFull: no space is left; nothing is installed.
-    """
-    wanted = parse_name(name)
-    found = look_at(from_path)
-    model, *more = take_in(store, found)
-    return assemble(store, wanted, model, *more, source=f"file:{from_path.expanduser().resolve()}")
 
 
 async def _from_index(

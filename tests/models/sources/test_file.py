@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reshore.errors import BadModelFile, BadName, SourceError
+from reshore.errors import BadModelFile, BadName, BadRecipe, SourceError
+from reshore.models.create import create_from
 from reshore.models.gguf import read_facts
-from reshore.models.pull import create
 from reshore.models.store import Store
 from tests.models.tiny import write_tiny_gguf
 
@@ -57,7 +57,7 @@ def test_a_file_becomes_a_model_that_remembers_where_it_came_from(
     store: Store, tmp_path: Path
 ) -> None:
     path = write_tiny_gguf(tmp_path / "some.gguf")
-    create(store, "mine:v1", path)
+    create_from(store, "mine:v1", path)
     found = store.resolve("mine:v1")
     assert found.model_path.read_bytes() == path.read_bytes()
     assert store.get("mine:v1").source == f"file:{path}"
@@ -68,7 +68,7 @@ def test_a_file_becomes_a_model_that_remembers_where_it_came_from(
 
 def test_the_file_may_go_or_change_afterwards(store: Store, tmp_path: Path) -> None:
     path = write_tiny_gguf(tmp_path / "some.gguf")
-    create(store, "mine", path)
+    create_from(store, "mine", path)
     path.write_bytes(b"changed")
     assert Store(store.root).resolve("mine").facts.architecture == "llama"
 
@@ -79,14 +79,14 @@ def test_a_folder_with_a_projector_makes_a_vision_model(store: Store, tmp_path: 
     write_tiny_gguf(folder / "a.gguf")
     says = {"clip.projector_type": "mlp"}
     write_tiny_gguf(folder / "mmproj-a.gguf", architecture="clip", chat_template=None, extra=says)
-    create(store, "see", folder)
+    create_from(store, "see", folder)
     assert "vision" in store.resolve("see").capabilities
 
 
 def test_links_to_the_file_are_followed(store: Store, tmp_path: Path) -> None:
     link = tmp_path / "link.gguf"
     link.symlink_to(write_tiny_gguf(tmp_path / "some.gguf"))
-    create(store, "mine", link)
+    create_from(store, "mine", link)
     assert store.resolve("mine")
 
 
@@ -98,28 +98,28 @@ def test_paths_without_exactly_one_model_are_refused(store: Store, tmp_path: Pat
     empty = tmp_path / "empty"
     empty.mkdir()
     for path, reason in (
-        (two, "2 model files"),
-        (empty, "0 model files"),
+        (two, "one model too many"),
+        (empty, "without a model"),
         (tmp_path / "nowhere", "no such file"),
     ):
-        with pytest.raises(SourceError, match=reason):
-            create(store, "mine", path)
+        with pytest.raises((SourceError, BadRecipe), match=reason):
+            create_from(store, "mine", path)
     assert store.list() == ()
 
 
 def test_a_file_that_is_no_model_and_a_bad_name_are_refused(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "x.gguf"
     path.write_bytes(b"not a model")
-    with pytest.raises(BadModelFile):
-        create(store, "mine", path)
+    with pytest.raises(BadRecipe, match="neither a GGUF file"):
+        create_from(store, "mine", path)
     with pytest.raises(BadName):
-        create(store, "../mine", path)
+        create_from(store, "../mine", path)
     assert not store.root.exists()
 
 
 class TestBert:
     def test_a_folder_is_converted(self, store: Store, tmp_path: Path) -> None:
-        create(store, "embed", bert_folder(tmp_path / "bert"))
+        create_from(store, "embed", bert_folder(tmp_path / "bert"))
         found = store.resolve("embed")
         facts = found.facts
         assert found.capabilities == ("embedding",)
@@ -139,13 +139,13 @@ class TestBert:
 
     def test_the_same_folder_gives_the_same_bytes(self, store: Store, tmp_path: Path) -> None:
         folder = bert_folder(tmp_path / "bert")
-        assert create(store, "a", folder).digest == create(store, "b", folder).digest
+        assert create_from(store, "a", folder).digest == create_from(store, "b", folder).digest
 
     def test_cls_pooling_is_read_from_the_folder(self, store: Store, tmp_path: Path) -> None:
         folder = bert_folder(tmp_path / "bert")
         (folder / "1_Pooling").mkdir()
         (folder / "1_Pooling/config.json").write_text('{"pooling_mode_cls_token": true}')
-        create(store, "embed", folder)
+        create_from(store, "embed", folder)
         assert store.resolve("embed").facts.pooling == 2
 
     @pytest.mark.parametrize(
@@ -164,8 +164,8 @@ class TestBert:
         self, store: Store, tmp_path: Path, changes: dict[str, object]
     ) -> None:
         folder = bert_folder(tmp_path / "bert", **changes)
-        with pytest.raises(BadModelFile, match="converting bert failed") as caught:
-            create(store, "embed", folder)
+        with pytest.raises((BadModelFile, BadRecipe), match="converting") as caught:
+            create_from(store, "embed", folder)
         assert "\n" not in str(caught.value)
         assert store.list() == ()
 
@@ -175,10 +175,10 @@ class TestBert:
         for count in (0, 4, 8, 50):
             weights.write_bytes(weights.read_bytes()[:count])
             with pytest.raises(BadModelFile):
-                create(store, "embed", folder)
+                create_from(store, "embed", folder)
 
 
 def test_the_header_of_the_copy_is_that_of_the_file(store: Store, tmp_path: Path) -> None:
     path = write_tiny_gguf(tmp_path / "some.gguf", extra={"general.license": "mit"})
-    create(store, "mine", path)
+    create_from(store, "mine", path)
     assert store.describe("mine").facts == read_facts(path)
