@@ -51,10 +51,10 @@ def test_thoughts_can_be_hidden(capsys, monkeypatch):
 
 
 def test_what_the_server_ignored_is_told_beside_the_answer(capsys):
-    _print(Piece(text="yes", notices={"ignored": "options.mirostat"}))
+    _print(Piece(text="yes", notices={"ignored": "options.mirostat", "new": "{}"}))
     captured = capsys.readouterr()
     assert captured.out == "yes\n"
-    assert captured.err == "note: ignored: options.mirostat\n"
+    assert captured.err == "note: without effect here: options.mirostat\nnote: new: {}\n"
 
 
 def test_what_an_answer_took_is_told_when_asked_for(capsys):

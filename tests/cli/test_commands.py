@@ -7,7 +7,7 @@ from reshore.cli.conversation import Conversation
 from reshore.cli.failure import Failure
 from reshore.cli.native import NativeApi
 from reshore.cli.prompt import Prompt
-from reshore.errors import UnknownModel
+from reshore.errors import RequestError, UnknownModel
 from tests.cli.fakes import SHOWN, FakeServer
 
 
@@ -67,12 +67,18 @@ def test_what_is_wrong_is_told_with_what_is_right(run, line, hint):
         ("num_ctx 4096", {"num_ctx": 4096}),
         ("use_mmap true", {"use_mmap": True}),
         ('stop "User:" END', {"stop": ["User:", "END"]}),
-        ("seed null", {"seed": "null"}),
     ],
 )
-def test_options_have_the_type_they_are_written_in(run, conversation, typed, options):
+def test_options_have_the_type_that_models_know(run, conversation, typed, options):
     assert run(f"/set parameter {typed}")
     assert conversation.settings.options == options
+
+
+@pytest.mark.parametrize("typed", ["temperature hot", "temprature 1", "num_ctx 1.5"])
+def test_an_option_that_models_do_not_know_is_told_at_once(run, conversation, typed):
+    with pytest.raises(RequestError, match=typed.split()[0]):
+        run(f"/set parameter {typed}")
+    assert conversation.settings.options == {}
 
 
 def test_options_are_kept_until_they_are_set_anew(run, conversation):

@@ -16,6 +16,13 @@ from reshore.cli.output import note
 _CONTROLS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {0x09, 0x0A})
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 
+# What the server tells of an answer in its headers, in words for people.
+_NOTICES = {
+    "num-ctx": "the context length is {} tokens here, less than was asked for",
+    "ignored": "without effect here: {}",
+    "truncated": "the conversation is too long and was cut: {}",
+}
+
 
 def print_answer(pieces: Generator[Piece], *, verbose: bool = False, thinking: bool = True) -> None:
     """Write an answer as it comes, with a sign of life before its first word.
@@ -30,7 +37,7 @@ def print_answer(pieces: Generator[Piece], *, verbose: bool = False, thinking: b
         with contextlib.closing(pieces):
             for piece in _after_waiting(pieces):
                 for name, value in piece.notices.items():
-                    note(f"note: {name}: {value}")
+                    note(f"note: {_NOTICES.get(name, f'{name}: {{}}').format(value)}")
                 paper.write(piece)
                 counts = piece.counts or counts
     finally:

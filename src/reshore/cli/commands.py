@@ -14,6 +14,7 @@ from reshore.cli.failure import ExitCode, Failure
 from reshore.cli.native import Turn
 from reshore.cli.output import note
 from reshore.cli.prompt import FIRST, Prompt
+from reshore.models.parameters import typed_parameter
 
 LEAVE = "/bye"
 THINKING = ("true", "false", "low", "medium", "high", "max")
@@ -97,7 +98,7 @@ class Commands:
         name, *values = _words(rest)
         if not values:
             raise _usage("/set parameter takes a name and a value: /set parameter temperature 0.2")
-        value: Any = values if name == "stop" else _value(" ".join(values))
+        value: Any = values if name == "stop" else typed_parameter(name, " ".join(values))
         options = {**self._conversation.settings.options, name: value}
         self._change(f"{name} is {value}", options=options)
 
@@ -217,15 +218,6 @@ def read_think(text: str) -> bool | str:
     if text not in THINKING:
         raise _usage(f"thinking is one of {', '.join(THINKING)}, not {text!r}")
     return {"true": True, "false": False}.get(text, text)
-
-
-def _value(text: str) -> Any:
-    """Numbers and true or false as such, everything else as text."""
-    try:
-        value = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return text
-    return value if isinstance(value, bool | int | float) else text
 
 
 def _words(text: str) -> list[str]:
