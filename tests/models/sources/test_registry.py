@@ -3,14 +3,17 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import resource
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from random import Random
 
 import pytest
 from aiohttp import web
 
-from reshore.errors import BadModelFile, DigestMismatch, SourceError
-from reshore.models.manifest import CONFIG_TYPE, MODEL_TYPE
+from reshore.errors import BadModelFile, DigestMismatch, DiskFull, SourceError
+from reshore.models.manifest import CONFIG_TYPE, LICENSE_TYPE, MODEL_TYPE
 from reshore.models.progress import Progress
 from reshore.models.pull import pull
 from reshore.models.sources.patience import Parts, Patience, Unreached
@@ -556,6 +559,68 @@ class TestParts:
             await task
         with store.partial(registry.digest) as partial:
             assert partial.length == 2000
+
+    @pytest.mark.parametrize("seed", range(5))
+    async def test_it_may_be_cut_anywhere_again_and_again(
+        self, store: Store, registry: ScriptedRegistry, fetch: Puller, seed: int
+    ) -> None:
+        random = Random(seed)
+
+        async def fault(request: web.Request) -> Reply | None:
+            if not request.path.endswith(registry.digest) or random.random() < 0.2:
+                return None
+            return await cut_after(request, registry.model, random.randint(200, 999))
+
+        registry.fault = fault
+        await fetch(registry)
+        assert len(registry.ranges) > 6
+        assert store.blob(registry.digest).read_bytes() == registry.model
+
+    async def test_a_full_disk_ends_all_parts_and_leaves_nothing(
+        self, store: Store, registry: ScriptedRegistry, fetch: Puller
+    ) -> None:
+        """A file size limit stands for the full disk: writes fail half-way, as there."""
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
+        try:
+            with pytest.raises(DiskFull, match="no space left on device"):
+                await fetch(registry)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            signal.signal(signal.SIGXFSZ, handler)
+        assert not any(registry.digest[7:] in name for name in left(store))
+        assert store.list() == ()
+
+
+async def test_a_digest_that_stands_twice_is_checked_all_the_same(
+    store: Store, registry: ScriptedRegistry, fetch: Puller
+) -> None:
+    """Ollama once took the second layer of a digest for fetched and verified."""
+    config = b"{}"
+    registry.blobs[sha256(config)] = config
+    registry.manifest = registry.manifest_of(
+        (CONFIG_TYPE, config), (MODEL_TYPE, registry.model), (LICENSE_TYPE, registry.model)
+    )
+    registry.blobs[registry.digest] = b"x" + registry.model[1:]
+    with pytest.raises(DigestMismatch):
+        await fetch(registry)
+    assert store.list() == ()
+    assert not any(registry.digest[7:] in name for name in left(store))
+    registry.blobs[registry.digest] = registry.model
+    await fetch(registry)
+    store.remove(str(store.list()[0].name))
+    assert left(store) <= {"summaries.json"}
+
+
+async def test_another_case_is_the_same_model(
+    store: Store, registry: ScriptedRegistry, fetch: Puller
+) -> None:
+    await fetch(registry)
+    name = registry.name
+    store.copy(name, name.upper().replace("HTTP://", ""))
+    await fetch(registry)
+    assert len(store.list()) == 1
 
 
 async def test_parts_are_as_large_as_ollamas() -> None:
