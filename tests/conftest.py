@@ -11,10 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from reshore.models.catalog import STARTER_CHAT, STARTER_EMBEDDING
 from reshore.models.pull import pull
 from reshore.models.store import Store
+
+# How long an example takes is no property of the code: machines are shared.
+settings.register_profile("reshore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("reshore")
 
 _CACHE = Path("~/.cache/reshore-tests").expanduser()
 
