@@ -76,7 +76,8 @@ def test_old_and_unknown_options_are_tolerated_and_named() -> None:
 
 
 def test_null_is_as_if_the_option_were_not_there() -> None:
-    assert read_options(dict.fromkeys(OPTIONS)).sampling == Sampling()
+    nothing = read_options(dict.fromkeys([*OPTIONS, "mirostat"]))
+    assert (nothing.sampling, nothing.ignored) == (Sampling(), ())
     assert read_options(None).sampling == Sampling()
 
 

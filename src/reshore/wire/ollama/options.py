@@ -132,11 +132,11 @@ def read_options(value: Any) -> ReadOptions:
     ignored = []
     for name, item in mapping(value, "options").items():
         option = OPTIONS.get(name)
-        read = None if option is None or item is None else _READERS[option.kind](name, item)
+        if item is None:
+            continue
+        read = _READERS[option.kind](name, item) if option else None
         if option is None or not option.honoured:
             ignored.append(name)
-        elif read is None:
-            continue
         elif name == "stop":
             fields["stop"] = read
         else:
