@@ -11,10 +11,11 @@ from rich.text import Text
 
 from reshore.cli.output import Json, human_bytes, human_count, print_aligned, print_json
 from reshore.config import load
+from reshore.models.description import Description
 from reshore.models.judge import State, Verdict
 from reshore.models.layout import Installed
 from reshore.models.prompts import known_prompts
-from reshore.models.store import Description, Store
+from reshore.models.store import Store
 from reshore.models.templates import FILE, NAMES
 from reshore.routing.aliases import Aliases
 

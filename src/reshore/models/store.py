@@ -16,22 +16,18 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Self
-
-import msgspec
-from msgspec import Struct
+from typing import Self
 
 from reshore.config import Config, ModelConfig, model_settings
 from reshore.errors import (
     BadModelFile,
-    ConfigError,
     DigestMismatch,
     DiskFull,
     StoreError,
     UnfitModel,
     UnknownModel,
 )
-from reshore.models.capabilities import capabilities
+from reshore.models.description import Description, describe, servable, summarize
 from reshore.models.disk import (
     TEMPORARY_PREFIX,
     disk_errors,
@@ -41,60 +37,23 @@ from reshore.models.disk import (
     try_lock,
     write_atomic,
 )
-from reshore.models.facts import GgufFacts, Servable
-from reshore.models.gguf import read_facts
-from reshore.models.judge import Verdict, broken, judge_files, judge_manifest
+from reshore.models.facts import Servable
 from reshore.models.layout import Installed, Shelf
 from reshore.models.manifest import (
-    ADAPTER_TYPE,
-    LICENSE_TYPE,
-    MESSAGES_TYPE,
     MODEL_TYPE,
-    PARAMS_TYPE,
     PROJECTOR_TYPE,
-    SYSTEM_TYPE,
-    TEMPLATE_TYPE,
-    TEXT_LIMIT,
     Layer,
     Manifest,
-    model_layer,
     parse_manifest,
-    projector_layer,
 )
 from reshore.models.names import Name, parse_name
 from reshore.models.partial import Partial
 from reshore.models.summary import Summaries, Summary
-from reshore.models.templates import FILE, choose, configured, with_template
 from reshore.models.verified import Identity, Verifier, blob_name, identify, open_blob
-from reshore.types import Message
 
 _ABANDONED_S = 3600.0  # Ollama's grace for blobs that no manifest refers to
 _NEAREST = 3
 _KEPT_FREE = 16 << 20  # bytes that a download must leave free
-
-
-class Description(Struct, frozen=True, kw_only=True):
-    """What `show` says about a model. The weights were not hashed for it.
-
-    Attributes:
-        template: the Go template that came with it, which is kept and not run.
-        chat_template: what makes the prompts: `file`, the name of a known format, the text of the
-            Jinja template that the settings name, None.
-        config: the manifest's config blob, {} if it is none of Ollama's form.
-    """
-
-    installed: Installed
-    facts: GgufFacts
-    projector: GgufFacts | None
-    capabilities: tuple[str, ...]
-    parameters: dict[str, Any]
-    system: str | None
-    template: str | None
-    licenses: tuple[str, ...]
-    verdict: Verdict
-    chat_template: str | None
-    config: dict[str, Any]
-    messages: tuple[Message, ...] = ()
 
 
 _Files = tuple[tuple[Path, Identity], ...]
@@ -189,17 +148,17 @@ class Store:
         if (known := self.known(name)) is not None:
             return known
         installed = self.get(name)
-        shelf = Shelf(installed.root, read_only=installed.read_only)
+        shelf = _shelf(installed)
         verdict = self.summary(installed).verdict
         if verdict.unfit and not self._own_settings(installed).force:
             raise UnfitModel(str(installed.name), state=verdict.state, why=verdict.summary)
         files = [(shelf.manifest(installed.name), installed.identity)]
         paths = {digest: shelf.blob(digest) for digest in installed.manifest.blobs}
         files += [(path, self._verifier.check(path, digest)) for digest, path in paths.items()]
-        servable = self._servable(shelf, self._describe(shelf, installed))
+        found = servable(shelf, self._described(installed))
         with self._guard:
-            self._resolved[_parsed(name).key] = (tuple(files), servable)
-        return servable
+            self._resolved[_parsed(name).key] = (tuple(files), found)
+        return found
 
     def known(self, name: Name | str) -> Servable | None:
         """What `resolve` gave last time, if nothing has changed since; None otherwise.
@@ -214,9 +173,9 @@ class Store:
             entry = self._resolved.get(name.key)
         if entry is None:
             return None
-        files, servable = entry
+        files, found = entry
         if all(_unchanged(*file) for file in files) and not self._shadowed(name, files[0][0]):
-            return servable
+            return found
         return None
 
     def describe(self, name: Name | str) -> Description:
@@ -225,22 +184,21 @@ class Store:
         Raises:
             UnknownModel, BadName, BadModelFile: as `resolve`.
         """
-        installed = self.get(name)
-        return self._describe(Shelf(installed.root, read_only=installed.read_only), installed)
+        return self._described(self.get(name))
 
     def summary(self, installed: Installed) -> Summary:
         """What lists tell of a model: a few `stat` calls once its headers have been read.
 
         A model whose files are missing or damaged has a verdict that says so; nothing is raised.
         """
-        shelf = Shelf(installed.root, read_only=installed.read_only)
+        shelf, wanted = _shelf(installed), self._own_settings(installed).chat_template
         layers = (*installed.manifest.of(MODEL_TYPE), *installed.manifest.of(PROJECTOR_TYPE))
         files = tuple(_identity(shelf.blob(layer.digest)) for layer in layers)
-        if self._own_settings(installed).chat_template:
-            return self._summarize(shelf, installed)  # the template's file may change at any time
+        if wanted:
+            return summarize(shelf, installed, wanted)  # its file may change at any time
         known = self._summaries.get(installed.digest, files)
         if known is None:
-            known = self._summarize(shelf, installed)
+            known = summarize(shelf, installed, None)
             self._summaries.put(installed.digest, files, known)
         return known
 
@@ -415,7 +373,7 @@ class Store:
         Raises:
             BadModelFile: it has gone meanwhile.
         """
-        shelf = Shelf(installed.root, read_only=installed.read_only)
+        shelf = _shelf(installed)
         try:
             return shelf.manifest(installed.name).read_bytes()
         except OSError as error:
@@ -433,7 +391,7 @@ class Store:
 
     def blob_of(self, installed: Installed, digest: str) -> Path:
         """Where the store that holds a model keeps one of its blobs."""
-        return Shelf(installed.root, read_only=installed.read_only).blob(digest)
+        return _shelf(installed).blob(digest)
 
     def remove(self, name: Name | str) -> Name:
         """Remove a model of ours, a damaged one too; blobs that other models share stay.
@@ -497,87 +455,12 @@ class Store:
 
     # Inside
 
+    def _described(self, installed: Installed) -> Description:
+        wanted = self._own_settings(installed).chat_template
+        return describe(_shelf(installed), installed, wanted)
+
     def _own_settings(self, installed: Installed) -> ModelConfig:
         return model_settings(self._settings, str(installed.name))
-
-    def _summarize(self, shelf: Shelf, installed: Installed) -> Summary:
-        verdict = judge_manifest(installed.manifest, _config(shelf, installed), installed.name)
-        if verdict is not None:
-            return Summary(verdict=verdict)
-        try:
-            found = self._describe(shelf, installed)
-        except (BadModelFile, ConfigError) as error:
-            return Summary(verdict=broken(str(error)))
-        return Summary(
-            verdict=found.verdict,
-            architecture=found.facts.architecture,
-            parameter_count=found.facts.parameter_count,
-            quantization=found.facts.quantization,
-            context_length=found.facts.context_length,
-            embedding_length=found.facts.embedding_length,
-            capabilities=found.capabilities,
-            template=found.chat_template,
-        )
-
-    def _describe(self, shelf: Shelf, installed: Installed) -> Description:
-        manifest, what = installed.manifest, str(installed.name)
-        facts = read_facts(shelf.blob(model_layer(manifest, what).digest))
-        layer = projector_layer(manifest)
-        projector = read_facts(shelf.blob(layer.digest)) if layer else None
-
-        def texts(media_type: str) -> tuple[str, ...]:
-            return tuple(_text(shelf, layer) for layer in manifest.of(media_type))
-
-        go_template = next(iter(texts(TEMPLATE_TYPE)), None)
-        wanted = self._own_settings(installed).chat_template
-        chat_template = configured(wanted, what) if wanted else choose(facts, go_template)
-        if wanted and chat_template:
-            facts = with_template(facts, chat_template)
-        config = _config(shelf, installed)
-        return Description(
-            installed=installed,
-            facts=facts,
-            projector=projector,
-            capabilities=capabilities(facts, projector=projector is not None),
-            verdict=judge_files(
-                manifest,
-                facts,
-                name=installed.name,
-                projector=projector,
-                config=config,
-                go_template=go_template,
-                template=FILE if wanted else chat_template,
-            ),
-            chat_template=chat_template,
-            config=config,
-            parameters=_parameters(texts(PARAMS_TYPE), what),
-            system=next(iter(texts(SYSTEM_TYPE)), None),
-            template=go_template,
-            licenses=texts(LICENSE_TYPE),
-            messages=_messages(texts(MESSAGES_TYPE), what),
-        )
-
-    def _servable(self, shelf: Shelf, description: Description) -> Servable:
-        installed = description.installed
-        projector = projector_layer(installed.manifest)
-        adapters = [shelf.blob(layer.digest) for layer in installed.manifest.of(ADAPTER_TYPE)]
-        for path in adapters:
-            read_facts(path)
-        return Servable(
-            name=str(installed.name),
-            digest=installed.digest,
-            model_path=shelf.blob(model_layer(installed.manifest, str(installed.name)).digest),
-            projector_path=shelf.blob(projector.digest) if projector else None,
-            facts=description.facts,
-            capabilities=description.capabilities,
-            parameters=description.parameters,
-            system=description.system,
-            size=installed.size,
-            modified_s=installed.modified_s,
-            template=description.chat_template,
-            messages=description.messages,
-            adapter_paths=tuple(adapters),
-        )
 
     def _shadowed(self, name: Name, manifest: Path) -> bool:
         """Whether a model of ours has appeared before one that was resolved elsewhere."""
@@ -635,6 +518,11 @@ class Store:
             path.unlink(missing_ok=True)
 
 
+def _shelf(installed: Installed) -> Shelf:
+    """The store that holds a model."""
+    return Shelf(installed.root, read_only=installed.read_only)
+
+
 def _untagged(name: str) -> str:
     """For comparing names: a tag that nearly all of them have would make them all alike."""
     return name.lower().removesuffix(":latest")
@@ -657,44 +545,6 @@ def _identity(path: Path) -> Identity:
         return identify(path.stat(follow_symlinks=False))
     except OSError:
         return 0, 0, 0, 0
-
-
-def _config(shelf: Shelf, installed: Installed) -> dict[str, Any]:
-    """The manifest's config blob. What cannot be read is left to `resolve`, which checks it."""
-    try:
-        text = _text(shelf, installed.manifest.config)
-        return msgspec.json.decode(text, type=dict[str, Any])
-    except (BadModelFile, msgspec.DecodeError, RecursionError):
-        return {}
-
-
-def _text(shelf: Shelf, layer: Layer) -> str:
-    if layer.size > TEXT_LIMIT:
-        raise BadModelFile(f"layer {layer.digest} has {layer.size} bytes of text; that is too long")
-    with open(open_blob(shelf.blob(layer.digest)), "rb") as file:
-        return file.read(TEXT_LIMIT).decode("utf-8", "replace")
-
-
-def _parameters(texts: tuple[str, ...], what: str) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(texts[0], type=dict[str, Any]) if texts else {}
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadModelFile(f"the parameters of {what} are no JSON object: {error}") from error
-
-
-class _Saved(Struct):
-    """A message of a messages layer; what else it may hold belongs to no example turn."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str = ""
-
-
-def _messages(texts: tuple[str, ...], what: str) -> tuple[Message, ...]:
-    try:
-        saved = msgspec.json.decode(texts[0], type=tuple[_Saved, ...]) if texts else ()
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadModelFile(f"the messages of {what} are no list of turns: {error}") from error
-    return tuple(Message(role=turn.role, content=turn.content) for turn in saved)
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

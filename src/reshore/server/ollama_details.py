@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from reshore.errors import BadRecipe
+from reshore.models.description import Description
 from reshore.models.gguf import Contents
 from reshore.models.layout import Installed
 from reshore.models.modelfile import Modelfile, write_modelfile
-from reshore.models.store import Description
 from reshore.models.summary import Summary
 from reshore.types import Message
 from reshore.wire.ollama.encode import timestamp_s
