@@ -131,11 +131,14 @@ def read_options(value: Any) -> ReadOptions:
     num_ctx: int | None = None
     ignored = []
     for name, item in mapping(value, "options").items():
-        option = OPTIONS.get(name)
         if item is None:
             continue
-        read = _READERS[option.kind](name, item) if option else None
-        if option is None or not option.honoured:
+        option = OPTIONS.get(name)
+        if option is None:
+            ignored.append(name)
+            continue
+        read = _READERS[option.kind](name, item)
+        if not option.honoured:
             ignored.append(name)
         elif name == "stop":
             fields["stop"] = read
