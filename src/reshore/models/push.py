@@ -68,8 +68,8 @@ async def push(
             f"{wanted} has no namespace of yours to be pushed to; copy it to one first: "
             f"`reshore cp {wanted} HOST/NAMESPACE/{wanted.model}:{wanted.tag}`"
         )
-    on_progress(Progress(status="retrieving manifest"))
     installed = await blocking(store.get, wanted)
+    on_progress(Progress(status="retrieving manifest"))
     base = registry_url(wanted, insecure=insecure)
     patience = patience or Patience()
     async with Web(wanted.host, patience) as web:
