@@ -87,6 +87,29 @@ same.
 | `GET /api/ps` | models in memory; `size` is what they take, `size_vram` the part on GPUs |
 | `POST /api/show` | a model's details, metadata and Modelfile; `reshore` holds the verdict on it |
 | `GET /api/version` | |
+| `POST /api/create` | a model of another one (`from`) or of uploaded files (`files`) |
+| `POST /api/pull` | fetch a model: from a registry, `hf.co`, or the address of a GGUF file |
+| `POST /api/push` | give a model to the registry in its name |
+| `POST /api/copy` | a second name for a model |
+| `DELETE /api/delete` | remove a model; files that others share stay |
+| `HEAD`, `POST /api/blobs/sha256:…` | whether a file is here; take one in |
+
+## Managing models
+
+Fields without effect are named in `x-reshore-ignored`. A stream begins with its first event: what
+fails before that has a status, what fails later is a line with `error`.
+
+- `/api/create` honours `model` (`name`), `from`, `files`, `adapters`, `template`, `system`,
+  `license`, `parameters`, `messages`, `quantize` (`quantization`) and `stream`. Over a base,
+  parameters merge, licences add up, the rest replaces; an empty `system` or `template` and an
+  empty list of `messages` remove. `requires` and `info` have no effect. `renderer`, `parser`,
+  `draft_files`, `draft_quantize`, `remote_host`, and the older `path` and `modelfile` are refused
+  with 400. Paths of the server are never read. A base that is not installed is pulled.
+- An unknown parameter, or one of the wrong type, is a 400 here (Ollama: a warning, or 500).
+- `/api/pull` and `/api/push` honour `model` (`name`), `insecure` and `stream`; `username` and
+  `password` have no effect. The events are Ollama's.
+- A blob whose digest is wrong is a 400, and nothing of it is kept.
+- A model that is deleted while it is loaded is unloaded when its requests have ended.
 """
 
 
