@@ -7,8 +7,6 @@ writes tools and on one whose does not. What the starter model cannot do is in
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,25 +18,17 @@ from langchain_tests.integration_tests import (
     ChatModelIntegrationTests,
     EmbeddingsIntegrationTests,
 )
-from openai import DefaultAsyncHttpxClient
 
 from tests.compat.running import Server
 
 pytestmark = [
-    # The suites leave the clients that they make to the garbage collector.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     # LangChain's own: it serializes what the SDK has parsed, and tells what it will not do.
     pytest.mark.filterwarnings("ignore:Pydantic serializer warnings"),
     pytest.mark.filterwarnings("ignore:Received a Pydantic BaseModel V1 schema"),
 ]
 
-
-@pytest.fixture(scope="module", autouse=True)
-def collected() -> Iterator[None]:
-    """Their clients are gone before the tests of other modules, which let nothing pass."""
-    yield
-    gc.collect()
+# The suites never close a client: a kept connection would outlive the event loop of its test.
+HEADERS = {"Connection": "close"}
 
 
 class NativeChat(ChatModelIntegrationTests):
@@ -57,7 +47,12 @@ class NativeChat(ChatModelIntegrationTests):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"model": self.model_name, "base_url": self.server.root, "temperature": 0}
+        return {
+            "model": self.model_name,
+            "base_url": self.server.root,
+            "temperature": 0,
+            "client_kwargs": {"headers": HEADERS},
+        }
 
     @property
     def supports_json_mode(self) -> bool:
@@ -83,8 +78,7 @@ class OpenAIChat(NativeChat):
             "api_key": "unused",
             "temperature": 0,
             "stream_usage": True,
-            # LangChain shares one client between all models, which outlives a test's event loop.
-            "http_async_client": DefaultAsyncHttpxClient(),
+            "default_headers": HEADERS,
         }
 
 
@@ -121,7 +115,11 @@ class TestNativeEmbeddings(EmbeddingsIntegrationTests):
 
     @property
     def embedding_model_params(self) -> dict[str, Any]:
-        return {"model": "team/embed", "base_url": self.server.root}
+        return {
+            "model": "team/embed",
+            "base_url": self.server.root,
+            "client_kwargs": {"headers": HEADERS},
+        }
 
 
 class TestOpenAIEmbeddings(TestNativeEmbeddings):
@@ -138,4 +136,5 @@ class TestOpenAIEmbeddings(TestNativeEmbeddings):
             "base_url": self.server.base_url,
             "api_key": "unused",
             "check_embedding_ctx_length": False,
+            "default_headers": HEADERS,
         }
