@@ -10,7 +10,8 @@ from reshore.backends.chat_plan import plan_chat
 from reshore.backends.choices import EngineCalls, WrittenCalls, without_rivals
 from reshore.config import LimitsConfig
 from reshore.errors import LacksCapability, RequestError, Unsupported
-from reshore.models.facts import GgufFacts, Servable
+from reshore.models.facts import Servable
+from reshore.testing import fake_model
 from reshore.types import (
     ChatRequest,
     Chunk,
@@ -30,39 +31,13 @@ TOOL = Tool(name="f", parameters=SCHEMA)
 HERMES = "{% if tools %}<tool_call>{% endif %}"
 
 
-def facts(template: str | None) -> GgufFacts:
-    return GgufFacts(
-        architecture="llama",
-        name=None,
-        quantization="F16",
-        parameter_count=1,
-        context_length=64,
-        embedding_length=8,
-        block_count=1,
-        head_count=1,
-        head_count_kv=(1,),
-        key_length=8,
-        value_length=8,
-        vocab_size=8,
-        sliding_window=0,
-        pooling=None,
-        causal=True,
-        chat_template=template,
-        special_tokens={},
-        layer_bytes=(1,),
-        other_bytes=1,
-        file_bytes=2,
-        metadata={},
-    )
-
-
 def model(*capabilities: str, template: str | None = None, **fields: Any) -> Servable:
     defaults: dict[str, Any] = {
         "name": "m:latest",
         "digest": "d",
         "model_path": Path("m"),
         "projector_path": None,
-        "facts": facts(template),
+        "facts": msgspec.structs.replace(fake_model().facts, chat_template=template),
         "capabilities": ("completion", *capabilities),
         "parameters": {},
         "system": None,

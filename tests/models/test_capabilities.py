@@ -7,31 +7,10 @@ import pytest
 
 from reshore.models.capabilities import capabilities, template_names
 from reshore.models.facts import GgufFacts
+from reshore.testing import fake_model
 from tests.models.tiny import CHATML
 
-FACTS = GgufFacts(
-    architecture="llama",
-    name=None,
-    quantization="F32",
-    parameter_count=1,
-    context_length=128,
-    embedding_length=8,
-    block_count=1,
-    head_count=1,
-    head_count_kv=(1,),
-    key_length=8,
-    value_length=8,
-    vocab_size=3,
-    sliding_window=0,
-    pooling=None,
-    causal=True,
-    chat_template=CHATML,
-    special_tokens={},
-    layer_bytes=(8,),
-    other_bytes=0,
-    file_bytes=100,
-    metadata={},
-)
+FACTS = msgspec.structs.replace(fake_model().facts, chat_template=CHATML)
 
 
 def facts(**changes: object) -> GgufFacts:

@@ -19,7 +19,7 @@ from reshore.clock import Clock, SystemClock
 from reshore.config import Config, parse_host
 from reshore.engine.base import Launcher
 from reshore.engine.client import EngineClient
-from reshore.engine.hardware import Hardware, detect, detect_gpus
+from reshore.engine.hardware import detect, detect_gpus
 from reshore.engine.launch import EngineLauncher
 from reshore.engine.pool import Pool
 from reshore.engine.turns import Turns
@@ -75,7 +75,9 @@ async def create_app(
     store = Store.from_config(config)
     run_dir = config.home / "run"
     run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    hardware = await asyncio.to_thread(_hardware, config)
+    # A launcher that is given knows its GPUs; asking for them costs a process.
+    gpus = () if launcher else await asyncio.to_thread(detect_gpus, config.engine)
+    hardware = detect(gpus=gpus)
     launcher = launcher or EngineLauncher(config, hardware, run_dir)
     turns = Turns(config.engine.turn_ms / 1000, clock, cores=hardware.cores)
     pool = Pool(launcher, config.pool, clock=clock, turns=turns)
@@ -101,10 +103,6 @@ async def create_app(
             await pool.aclose()
             await asyncio.gather(start, return_exceptions=True)
             await runner
-
-
-def _hardware(config: Config) -> Hardware:
-    return detect(gpus=detect_gpus(config.engine))
 
 
 def _engine_session() -> aiohttp.ClientSession:

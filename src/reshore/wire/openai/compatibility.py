@@ -7,10 +7,10 @@ A test fails when the page and the table differ.
 
 from __future__ import annotations
 
-import json
 import sys
 
-from reshore.wire.openai.fields import TABLE, Field, Rule
+from reshore.wire.openai.fields import TABLE
+from reshore.wire.openai.page import field_page
 
 _REQUESTS = {
     "CreateChatCompletionRequest": "POST /v1/chat/completions",
@@ -64,27 +64,7 @@ extensions, some are what OpenAI's own SDKs and older clients send besides.
 
 def render() -> str:
     """The whole page, Markdown."""
-    requests = [_section(f"## {title}", schema) for schema, title in _REQUESTS.items()]
-    nested = [
-        _section(f"### `{group.where}`", schema)
-        for schema, group in TABLE.items()
-        if schema not in _REQUESTS
-    ]
-    return "\n".join([_INTRODUCTION, *requests, "## Objects inside requests\n", *nested])
-
-
-def _section(heading: str, schema: str) -> str:
-    rows = "".join(_row(name, field) for name, field in TABLE[schema].fields.items())
-    return f"{heading}\n\n`{schema}`\n\n| field | class | |\n|---|---|---|\n{rows}"
-
-
-def _row(name: str, field: Field) -> str:
-    rule = f"{field.rule}, ours" if field.ours else str(field.rule)
-    note = field.note
-    if field.rule is Rule.REFUSED and field.neutral:
-        neutral = ", ".join(f"`{json.dumps(value)}`" for value in field.neutral)
-        note = f"{note} (neutral: {neutral})"
-    return f"| `{name}` | {rule} | {note} |\n"
+    return field_page(_INTRODUCTION, TABLE, _REQUESTS)
 
 
 if __name__ == "__main__":
