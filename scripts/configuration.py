@@ -14,11 +14,10 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from reshore.config import OLLAMA_NAMES, keys, variable
+from reshore.config import OLLAMA_NAMES, is_table, keys, variable
 from reshore.models.templates import NAMES
 
 ROOT = Path(__file__).resolve().parent.parent
-TABLES = {"models", "aliases"}
 
 
 def main() -> int:
@@ -45,7 +44,7 @@ def documentation() -> str:
     lines = [
         "# Configuration",
         "",
-        "<!-- written by scripts/configuration.py: change src/reshore/config.py instead -->",
+        "<!-- written by scripts/configuration.py: change src/reshore/config/ instead -->",
         "",
         "Settings are read in this order, each over the one before: the defaults below, "
         "`$RESHORE_HOME/reshore.toml`, environment variables, flags. `RESHORE_HOME` "
@@ -61,7 +60,7 @@ def documentation() -> str:
     lines += [
         f"| `{key}` | `{_toml(_default(entry))}` | `{variable(key)}` | {_description(entry)} |"
         for key, entry in keys().items()
-        if key not in TABLES
+        if not is_table(entry)
     ]
     lines += [
         "",
@@ -98,7 +97,7 @@ def example() -> str:
     ]
     section = ""
     for key, entry in keys().items():
-        if key in TABLES:
+        if is_table(entry):
             continue
         table, _, name = key.rpartition(".")
         if table != section:

@@ -30,6 +30,19 @@ else:
     new_event_loop = uvloop.new_event_loop
 
 
+# How people write what sets a key, for errors.
+_FLAGS = {
+    "host": "--host",
+    "api_key": "--api-key-file",
+    "insecure": "--insecure",
+    "tls_cert": "--tls-cert",
+    "tls_key": "--tls-key",
+    "engine.kind": "--engine",
+    "lenient": "--lenient",
+    "pool.preload": "--preload",
+}
+
+
 class EngineKind(StrEnum):
     """The values of `engine.kind`."""
 
@@ -91,7 +104,8 @@ def command(
             "engine.kind": engine and engine.value,
             "lenient": lenient,
             "pool.preload": preload or None,
-        }
+        },
+        flag_names=_FLAGS,
     )
     configure(log_level.upper())
     store = Store.from_config(config)

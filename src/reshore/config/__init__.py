@@ -1,0 +1,43 @@
+"""One tree of settings with one loader.
+
+`load()` reads, each layer over the one before: the defaults written here, `reshore.toml` in
+`RESHORE_HOME`, environment variables, flags. Every key has one environment variable,
+`RESHORE_` + section + key in capitals (`RESHORE_ENGINE_THREADS`); top-level keys have no section
+(`RESHORE_HOST`). People who come from Ollama keep their `OLLAMA_*` names where a counterpart
+exists; a `RESHORE_*` name beside it wins. An unknown key is an error that names the nearest one.
+
+A section is a frozen struct in a file of its own; to add one, write it and name it in `tree.py`.
+Keys, variables, lists and tables with names of people's choice (`[models."name"]`) follow from
+the types. `reshore.example.toml` and `docs/configuration.md` show every key; a test compares them
+with this.
+"""
+
+from reshore.config.durations import Seconds, parse_duration
+from reshore.config.engine import EchoConfig, EngineConfig
+from reshore.config.host import parse_host
+from reshore.config.keys import OLLAMA_NAMES, is_table, keys, variable
+from reshore.config.limits import LimitsConfig
+from reshore.config.load import Layers, load, read_layers
+from reshore.config.models import ModelConfig, model_settings
+from reshore.config.pool import PoolConfig
+from reshore.config.tree import Config
+
+__all__ = [
+    "OLLAMA_NAMES",
+    "Config",
+    "EchoConfig",
+    "EngineConfig",
+    "Layers",
+    "LimitsConfig",
+    "ModelConfig",
+    "PoolConfig",
+    "Seconds",
+    "is_table",
+    "keys",
+    "load",
+    "model_settings",
+    "parse_duration",
+    "parse_host",
+    "read_layers",
+    "variable",
+]

@@ -1,0 +1,183 @@
+"""Reads the layers, and knows of each setting where it came from."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from reshore.config.durations import Seconds, parse_duration
+from reshore.config.keys import (
+    OLLAMA_NAMES,
+    did_you_mean,
+    is_list,
+    is_table,
+    keys,
+    nearest,
+    variable,
+)
+from reshore.config.tree import Config
+from reshore.errors import ConfigError
+
+DEFAULT = "default"
+HOME_VARIABLE = "RESHORE_HOME"
+# Variables that are ours but are no settings of the server.
+_NOT_SETTINGS = frozenset({HOME_VARIABLE})
+
+
+class Layers(Struct, frozen=True, kw_only=True):
+    """All layers, one over the other, not yet checked.
+
+    Attributes:
+        tree: the settings that were given, as `reshore.toml` nests them.
+        file: where `reshore.toml` is, or would be.
+        places: a dotted key to the variable or flag that set it; a key of `tree` that is not here
+            comes from the file.
+    """
+
+    tree: Mapping[str, Any]
+    file: Path
+    places: Mapping[str, str]
+
+    def source(self, key: str) -> str:
+        """Where a dotted key came from: `default`, a file, a variable or a flag."""
+        if key in self.places:
+            return self.places[key]
+        return str(self.file) if self._has(key) else DEFAULT
+
+    def config(self) -> Config:
+        """The settings.
+
+        Raises:
+            ConfigError: an unknown key, or a value of the wrong type.
+        """
+        try:
+            return msgspec.convert(self.tree, Config, strict=False, dec_hook=_decode)
+        except msgspec.ValidationError as error:
+            raise ConfigError(self._explain(str(error))) from error
+
+    def _has(self, key: str) -> bool:
+        table: Any = self.tree
+        for step in key.split("."):
+            if not isinstance(table, Mapping) or step not in table:
+                return False
+            table = table[step]
+        return True
+
+    def _explain(self, message: str) -> str:
+        """msgspec's message, with where it was read and the key in front, and the nearest key."""
+        text, _, path = message.partition(" - at `$")
+        dotted = path.rstrip("`").lstrip(".")
+        unknown = re.search(r"unknown field `([^`]*)`", text)
+        if unknown:
+            dotted = f"{dotted}.{unknown[1]}".lstrip(".")
+            text = f"unknown key.{nearest(dotted)}"
+        key = dotted.partition("[")[0]  # `origins[0]` was set with `origins`
+        return f"{self.places.get(key, self.file)}: {dotted}: {text}"
+
+
+def load(
+    *,
+    env: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+    flag_names: Mapping[str, str] | None = None,
+) -> Config:
+    """Read all layers; the arguments are those of `read_layers`.
+
+    Raises:
+        ConfigError: an unknown key, a value of the wrong type, a file that is not TOML.
+    """
+    return read_layers(env=env, flags=flags, flag_names=flag_names).config()
+
+
+def read_layers(
+    *,
+    env: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+    flag_names: Mapping[str, str] | None = None,
+) -> Layers:
+    """Read all layers, for who wants to know where a setting came from.
+
+    Args:
+        env: the environment; the process's own if None.
+        flags: dotted keys to values (`{"engine.kind": "echo"}`); None values are unset flags.
+        flag_names: dotted keys to the flags as people write them (`{"engine.kind": "--engine"}`).
+
+    Raises:
+        ConfigError: an unknown variable, or a file that is not TOML.
+    """
+    env = os.environ if env is None else env
+    home = Path(env.get(HOME_VARIABLE) or "~/.reshore").expanduser()
+    file = home / "reshore.toml"
+    tree = _read_file(file)
+    places = {"home": HOME_VARIABLE if env.get(HOME_VARIABLE) else DEFAULT}
+    for dotted, value, name in (*_from_env(env), *_from_flags(flags or {}, flag_names or {})):
+        _put(tree, dotted, value)
+        places[dotted] = name
+    tree["home"] = home
+    return Layers(tree=tree, file=file, places=places)
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _from_env(env: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
+    """Dotted key, value and variable name of every setting in the environment."""
+    entries = keys()
+    known = {variable(dotted): dotted for dotted, entry in entries.items() if not is_table(entry)}
+    theirs = [name for name in OLLAMA_NAMES if env.get(name)]
+    ours = [name for name in env if name.startswith("RESHORE_") and name not in _NOT_SETTINGS]
+    for name in theirs + ours:  # in this order: ours win
+        dotted = OLLAMA_NAMES.get(name) or known.get(name)
+        if dotted is None:
+            raise ConfigError(f"environment: unknown setting {name}.{did_you_mean(name, known)}")
+        value = _ollama_value(name, env[name])
+        yield dotted, _pieces(value) if is_list(entries[dotted]) else value, name
+
+
+def _ollama_value(name: str, value: str) -> str:
+    """A value as we write it: Ollama's switch for flash attention is a boolean."""
+    if name != "OLLAMA_FLASH_ATTENTION":
+        return value
+    return {"1": "on", "true": "on", "0": "off", "false": "off"}.get(value.lower(), value)
+
+
+def _pieces(value: str) -> list[str]:
+    return [piece.strip() for piece in value.split(",") if piece.strip()]
+
+
+def _from_flags(
+    flags: Mapping[str, Any], names: Mapping[str, str]
+) -> Iterator[tuple[str, Any, str]]:
+    for dotted, value in flags.items():
+        if value is not None:
+            yield dotted, value, names.get(dotted, "flags")
+
+
+def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    *path, last = dotted.split(".")
+    for step in path:
+        tree = tree.setdefault(step, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"{dotted}: {step} must be a table")
+    tree[last] = value
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Seconds:
+        return parse_duration(value)
+    if kind is Path:
+        return Path(value)
+    raise NotImplementedError(kind)
