@@ -16,7 +16,9 @@
     │   ├── RequestTimeout          the body did not arrive in time
     │   ├── UnsupportedMedia        a content type or encoding that is not read here
     │   ├── Unauthorized            no key, or a wrong one
-    │   └── Forbidden               Host, Origin or address not allowed
+    │   ├── Forbidden               Host, Origin or address not allowed
+    │   ├── NoTarget                the route has no target on the side that was asked for
+    │   └── LoopDetected            the request has been through this server before
     ├── Overloaded                  the queue is full; carries retry_after_s
     ├── ShuttingDown                draining; no new work is accepted
     ├── BackendError                a backend failed (backend, retryable)
@@ -28,6 +30,8 @@
     │   ├── SourceError             a registry, package index or file could not give the model
     │   │   └── LicenceNotAccepted  its terms ask for consent; carries them
     │   └── ModelInUse
+    ├── RouteError                  a route cannot be set, or a version is not in the history
+    ├── LedgerError                 the ledger's database failed or cannot be reached
     └── AlreadyRunning              another process holds this RESHORE_HOME
 
 Classes carry facts, never HTTP: `server/errors.py` holds the one table from class to status.
@@ -187,6 +191,18 @@ class Forbidden(RequestError):
     code = "forbidden"
 
 
+class NoTarget(RequestError):
+    """A pin, a panic switch or a privacy rule asks for a side where the name has no target."""
+
+    code = "no_target"
+
+
+class LoopDetected(RequestError):
+    """The request came back to the server that sent it on: its `via` header names this one."""
+
+    code = "loop_detected"
+
+
 class Overloaded(ReshoreError):
     """The queue of the model is full.
 
@@ -232,11 +248,35 @@ class BadReply(BackendError):
 
 
 class UpstreamStatus(BackendError):
-    """The backend answered with an error status of its own."""
+    """The backend answered with an error status of its own.
 
-    def __init__(self, message: str, *, backend: str, status: int, retryable: bool = False) -> None:
+    Args:
+        message: what it said.
+        status: the HTTP status.
+        code: the machine-readable code in its body, None without one.
+        body: the reply as it came, for a client that speaks the same dialect.
+        content_type: of `body`.
+        retry_after_s: how long it asked to wait, None if it did not.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        backend: str,
+        status: int,
+        retryable: bool = False,
+        code: str | None = None,
+        body: bytes = b"",
+        content_type: str = "application/json",
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(message, backend=backend, retryable=retryable)
         self.status = status
+        self.code = code
+        self.body = body
+        self.content_type = content_type
+        self.retry_after_s = retry_after_s
 
 
 class EngineError(ReshoreError):
@@ -326,6 +366,14 @@ class LicenceNotAccepted(SourceError):
 
 class ModelInUse(StoreError):
     """The model cannot be changed while it is being used."""
+
+
+class RouteError(ReshoreError):
+    """A policy is malformed or contradicts itself, or the history has no such version."""
+
+
+class LedgerError(ReshoreError):
+    """The ledger's database cannot be reached, read or written."""
 
 
 class AlreadyRunning(ReshoreError):

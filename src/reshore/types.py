@@ -194,11 +194,16 @@ class EmbedRequest(Struct, frozen=True, kw_only=True):
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """Token counts of one reply; `cached_tokens` of the prompt came from the prefix cache."""
+    """Token counts of one reply.
+
+    `cached_tokens` of the prompt came from the prefix cache; `reasoning_tokens` of the completion
+    were thought and not said, None where whoever answered does not count them apart.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    reasoning_tokens: int | None = None
 
 
 class Timings(Struct, frozen=True, kw_only=True):
@@ -299,14 +304,87 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
     context_length: int | None = None
 
 
+Side = Literal["local", "cloud"]
+AttemptRole = Literal[
+    "primary", "retry", "fallback", "hedge", "escalate", "resume", "check", "shadow", "judge"
+]
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """Who is to answer.
+
+    Attributes:
+        backend: `local`, or the name of an upstream (`[upstreams.NAME]`).
+        model: the model's name there; an empty one stands for the name the client asked for.
+    """
+
+    side: Side
+    backend: str
+    model: str
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """Who was to answer one request, and why. What it came to is in the Outcome's attempts.
+
+    Attributes:
+        side: where the first attempt goes.
+        route: the pattern of the route that matched, "" where none did.
+        policy: the route's policy as text; what stood in for it where there was no route.
+        why: the reasons, in one line for people.
+        version: number of the routing snapshot in force, 0 where nothing was ever set.
+        score: the complexity score in 0..1, where a policy asked for one.
+        private: a privacy rule kept it on this machine.
+    """
+
+    side: Side
+    route: str = ""
+    policy: str = ""
+    why: str = ""
+    version: int = 0
+    score: float | None = None
+    private: bool = False
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """One try at answering a request, by one backend.
+
+    Attributes:
+        role: `primary`; `retry` of the same target; `fallback` to another one; `hedge` beside a
+            late one; `escalate` after checks of a local answer; `resume` of a stream that broke
+            off; `check`, a further sample that a cascade compares; `shadow` and `judge` belong to
+            nobody's answer.
+        answered: its reply (or a part of it) is what the client got.
+        status: HTTP status of the upstream; None from a local engine, or without a reply.
+        error: class name of what went wrong; `Cancelled` where it lost against another attempt.
+        started_ms: since the request arrived.
+        ttft_ms: from its own begin to the first event, None without one.
+        total_ms: from its own begin to its end.
+    """
+
+    role: AttemptRole
+    target: Target
+    answered: bool = False
+    status: int | None = None
+    error: str | None = None
+    finish_reason: str | None = None
+    started_ms: float = 0.0
+    ttft_ms: float | None = None
+    total_ms: float = 0.0
+    usage: Usage | None = None
+    timings: Timings | None = None
+
+
 class Outcome(Struct, frozen=True, kw_only=True):
-    """How one request ended: written once, read by logs now and by the ledger later.
+    """How one request ended: written once, read by logs, ledger and metrics alike.
 
     Attributes:
         model: the model that answered, None when none was reached.
         asked_model: the name the client sent, None when the body was not understood.
+        key: which API key asked: the first 8 hex digits of its SHA-256; None without keys.
         ttft_ms: from the first byte of the request to the first chunk, None without a chunk.
+        usage: of the reply that the client got; the costs are in the attempts.
         error: class name of what went wrong, None when nothing did; `ClientGone` for a hang-up.
+        wall_s: when the request arrived, seconds since the epoch.
     """
 
     request_id: str
@@ -317,7 +395,11 @@ class Outcome(Struct, frozen=True, kw_only=True):
     stream: bool = False
     asked_model: str | None = None
     model: str | None = None
+    key: str | None = None
     ttft_ms: float | None = None
     usage: Usage | None = None
     timings: Timings | None = None
     error: str | None = None
+    decision: Decision | None = None
+    attempts: tuple[Attempt, ...] = ()
+    wall_s: float = 0.0

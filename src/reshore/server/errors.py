@@ -19,6 +19,7 @@ _TABLE: dict[type[BaseException], tuple[int, str, str | None]] = {
     errors.WrongMethod: (405, "invalid_request_error", "method_not_supported"),
     errors.UnsupportedMedia: (415, "invalid_request_error", "unsupported_media_type"),
     errors.RequestTimeout: (408, "invalid_request_error", "request_timeout"),
+    errors.LoopDetected: (508, "invalid_request_error", "loop_detected"),
     errors.RequestError: (400, "invalid_request_error", None),
     errors.Overloaded: (503, "server_error", "overloaded"),
     errors.ShuttingDown: (503, "server_error", "server_shutting_down"),
@@ -31,11 +32,13 @@ _TABLE: dict[type[BaseException], tuple[int, str, str | None]] = {
     errors.BackendError: (502, "server_error", "backend_error"),
     errors.BadName: (400, "invalid_request_error", "invalid_model_name"),
     errors.BadRecipe: (400, "invalid_request_error", "invalid_recipe"),
+    errors.RouteError: (400, "invalid_request_error", "invalid_route"),
+    errors.LedgerError: (500, "server_error", "ledger_error"),
     errors.StoreError: (500, "server_error", "model_store_error"),
 }
 
 # Sent with what a retry cannot cure: OpenAI's SDKs retry every 408, 409, 429 and 5xx otherwise.
-_PERMANENT = frozenset({"out_of_memory", "model_store_error"})
+_PERMANENT = frozenset({"out_of_memory", "model_store_error", "loop_detected"})
 
 
 @dataclass(frozen=True)
