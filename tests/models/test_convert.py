@@ -66,7 +66,7 @@ def read_report(report: Path) -> dict[str, Any]:
 
 def uploaded(store: Store, folder: Path) -> dict[str, str]:
     """The files of a folder as blobs, by name."""
-    return {path.name: store.add_blob([path.read_bytes()], "").digest for path in folder.iterdir()}
+    return {path.name: store.blobs.add([path.read_bytes()], "").digest for path in folder.iterdir()}
 
 
 async def test_a_folder_is_converted_by_a_program_that_sees_data_only(

@@ -42,7 +42,7 @@ def upload(store: Store, tmp_path: Path) -> Upload:
 
     def call(file: str = "m.gguf", **options: object) -> dict[str, str]:
         body = write_tiny_gguf(tmp_path / "upload", **options).read_bytes()
-        return {file: store.add_blob([body], "").digest}
+        return {file: store.blobs.add([body], "").digest}
 
     return call
 
@@ -193,7 +193,7 @@ class TestAdapters:
     async def test_safetensors_adapters_are_refused_with_what_to_do(
         self, store: Store, base: Installed
     ) -> None:
-        digest = store.add_blob([b"no gguf"], "").digest
+        digest = store.blobs.add([b"no gguf"], "").digest
         with pytest.raises(BadRecipe, match="convert_lora_to_gguf"):
             await create(store, "m", Recipe(base="base", adapters={"a.safetensors": digest}))
 
@@ -224,7 +224,7 @@ class TestRefusals:
             await create(store, "m", Recipe(files=files))
 
     async def test_a_hostile_header_is_refused(self, store: Store) -> None:
-        digest = store.add_blob([b"GGUF\3\0\0\0" + b"\xff" * 16], "").digest
+        digest = store.blobs.add([b"GGUF\3\0\0\0" + b"\xff" * 16], "").digest
         with pytest.raises(BadModelFile):
             await create(store, "m", Recipe(files={"a.gguf": digest}))
         assert store.list() == ()
@@ -238,7 +238,7 @@ class TestRefusals:
             await create(store, "m", Recipe(files=upload(architecture="clip", chat_template=None)))
 
     async def test_other_files_are_refused(self, store: Store) -> None:
-        digest = store.add_blob([b"hello"], "").digest
+        digest = store.blobs.add([b"hello"], "").digest
         with pytest.raises(BadRecipe, match="neither a GGUF file nor"):
             await create(store, "m", Recipe(files={"a.txt": digest}))
 
@@ -271,7 +271,7 @@ async def test_a_full_disk_is_one_error_and_leaves_the_store_as_it_was(
 ) -> None:
     store = Store(small_disk / "models")
     model = write_tiny_gguf(tmp_path / "tiny.gguf").read_bytes()
-    files = {"m.gguf": store.add_blob([model], "").digest}
+    files = {"m.gguf": store.blobs.add([model], "").digest}
     await create(store, "m", Recipe(files=files))
 
     def tree() -> dict[str, bytes]:

@@ -56,7 +56,7 @@ class Pusher:
 async def give(tmp_path: Path, registry: TakingRegistry) -> Pusher:
     store = Store(tmp_path / "models")
     body = write_tiny_gguf(tmp_path / "tiny.gguf").read_bytes()
-    files = {"m.gguf": store.add_blob([body], "").digest}
+    files = {"m.gguf": store.blobs.add([body], "").digest}
     name = f"{registry.host}/me/mine:v1"
     await create(store, name, Recipe(files=files, system="Be brief."))
     return Pusher(store, name)

@@ -48,8 +48,8 @@ def tiny(tmp_path: Path) -> bytes:
 
 def install(store: Store, name: str, model: bytes, *more: tuple[str, bytes]) -> bytes:
     """Install a model by hand and return its manifest."""
-    config = store.add_blob([b'{"model_format":"gguf"}'], CONFIG_TYPE)
-    layers = [store.add_blob([body], kind) for kind, body in ((MODEL_TYPE, model), *more)]
+    config = store.blobs.add([b'{"model_format":"gguf"}'], CONFIG_TYPE)
+    layers = [store.blobs.add([body], kind) for kind, body in ((MODEL_TYPE, model), *more)]
     body = encode_manifest(Manifest(schema_version=2, config=config, layers=tuple(layers)))
     store.save(name, body)
     return body
@@ -227,7 +227,7 @@ def test_removing_an_open_model_leaves_its_reader_alone(store: Store, tiny: byte
 
 def test_a_manifest_without_its_blobs_is_not_installed(store: Store) -> None:
     missing = Layer(MODEL_TYPE, "sha256:" + "0" * 64, 1)
-    config = store.add_blob([b"{}"], CONFIG_TYPE)
+    config = store.blobs.add([b"{}"], CONFIG_TYPE)
     body = encode_manifest(Manifest(schema_version=2, config=config, layers=(missing,)))
     with pytest.raises(BadModelFile, match="missing"):
         store.save("m", body)
@@ -278,8 +278,8 @@ def test_what_llama_cpp_cannot_load_is_refused_with_the_reason(
     error: type[ReshoreError],
     reason: str,
 ) -> None:
-    config = store.add_blob([b"{}"], CONFIG_TYPE)
-    stored = tuple(store.add_blob([body], kind) for kind, body in layers)
+    config = store.blobs.add([b"{}"], CONFIG_TYPE)
+    stored = tuple(store.blobs.add([body], kind) for kind, body in layers)
     store.save("m", encode_manifest(Manifest(schema_version=2, config=config, layers=stored)))
     with pytest.raises(error, match=reason):
         store.resolve("m")
@@ -404,14 +404,14 @@ def test_a_full_disk_leaves_the_store_as_it_was(store: Store, tiny: bytes) -> No
     install(store, "m", tiny)
     before = tree(store.root)
     with pytest.raises(DiskFull, match="no space left"):
-        store.add_blob(full_after(3), MODEL_TYPE)  # type: ignore[arg-type]
+        store.blobs.add(full_after(3), MODEL_TYPE)  # type: ignore[arg-type]
     assert tree(store.root) == before
 
 
 def test_what_cannot_fit_is_refused_before_it_is_fetched(store: Store) -> None:
     with pytest.raises(DiskFull):
-        store.check_space(1 << 60)
-    store.check_space(1)
+        store.blobs.check_space(1 << 60)
+    store.blobs.check_space(1)
 
 
 def test_pruning_removes_what_was_abandoned_and_nothing_else(store: Store, tiny: bytes) -> None:
@@ -425,7 +425,7 @@ def test_pruning_removes_what_was_abandoned_and_nothing_else(store: Store, tiny:
     assert store.prune() == 0  # too young
     for path in old:
         os.utime(path, (0, 0))
-    with store.partial("sha256:" + "2" * 64):
+    with store.blobs.partial("sha256:" + "2" * 64):
         os.utime(old[1], (0, 0))
         assert store.prune() == 10
         assert old[1].exists()  # being written

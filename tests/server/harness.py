@@ -29,7 +29,7 @@ def install(home: Path, name: str, **options: Any) -> None:
     """Put a tiny GGUF into the store of `home` under `name`."""
     store = Store(home / "models")
     path = write_tiny_gguf(home / "tiny.gguf", **options)
-    layer = store.add_blob([path.read_bytes()], MODEL_TYPE)
+    layer = store.blobs.add([path.read_bytes()], MODEL_TYPE)
     assemble(store, parse_name(name), layer, source="file:tiny.gguf")
 
 

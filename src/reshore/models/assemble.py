@@ -38,7 +38,7 @@ def assemble(
     """
     layers = [model, *more]
     if licence is not None:
-        layers.append(store.add_blob([licence.encode()], LICENSE_TYPE))
+        layers.append(store.blobs.add([licence.encode()], LICENSE_TYPE))
     return installed_from(store, name, tuple(layers), config=None, source=source)
 
 
@@ -62,7 +62,7 @@ def installed_from(
     manifest = Manifest(
         schema_version=2,
         media_type=MANIFEST_TYPE,
-        config=config or store.add_blob([_config(facts[MODEL_TYPE])], CONFIG_TYPE),
+        config=config or store.blobs.add([_config(facts[MODEL_TYPE])], CONFIG_TYPE),
         layers=layers,
         annotations={SOURCE_KEY: source},
     )

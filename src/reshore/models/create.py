@@ -136,7 +136,7 @@ class _Making:
         if any(name.endswith(WEIGHTS_SUFFIX) for name in files) and not list(first.glob("*.gguf")):
             return _Foundation(layers=(await self._converted(files),), source=source)
         kinds = await blocking(_kinds_of, found)
-        await blocking(self._store.check_space, sum(p.stat().st_size for p in kinds.values()))
+        await blocking(self._store.blobs.check_space, sum(p.stat().st_size for p in kinds.values()))
         layers = [await self._copied(path, kind) for kind, path in kinds.items()]
         return _Foundation(layers=tuple(layers), source=source)
 
@@ -152,7 +152,7 @@ class _Making:
         """Copy a file into the store; cancellation ends the copying."""
         stop = threading.Event()
         copying = asyncio.ensure_future(
-            asyncio.to_thread(self._store.add_blob, _until(stop, pieces(path)), kind)
+            asyncio.to_thread(self._store.blobs.add, _until(stop, pieces(path)), kind)
         )
         try:
             layer = await asyncio.shield(copying)
@@ -214,7 +214,7 @@ class _Making:
     def _take(self, file: Path) -> Layer:
         """Move a file that was made here into the store, if its header is sound."""
         read_facts(file)
-        layer = self._store.take_file(file, MODEL_TYPE)
+        layer = self._store.blobs.take_file(file, MODEL_TYPE)
         self._tell(f"creating new layer {layer.digest}")
         return layer
 
@@ -226,7 +226,7 @@ class _Making:
                 raise BadRecipe(f"{field}: {name[:80]!a} is no file name; send plain names")
             if not is_digest(digest):
                 raise BadRecipe(f"{field}: invalid digest format of {name}")
-            if not self._store.keeps(digest):
+            if not self._store.blobs.keeps(digest):
                 raise BadRecipe(
                     f'{field}: blob "{digest}" not found; upload {name} to '
                     f"/api/blobs/{digest} first"
@@ -253,11 +253,11 @@ class _Making:
         digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
         known = self._store.blob(digest).exists()
         self._tell(f"{'using existing' if known else 'creating new'} layer {digest}")
-        return self._store.add_blob([body], kind)
+        return self._store.blobs.add([body], kind)
 
     @contextlib.asynccontextmanager
     async def _workspace(self) -> AsyncIterator[Path]:
-        with self._store.workspace() as folder:
+        with self._store.blobs.workspace() as folder:
             yield folder
 
     def _tell(self, status: str) -> None:

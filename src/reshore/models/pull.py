@@ -167,9 +167,9 @@ async def _from_registry(
 
 async def _fetch_blobs(store: Store, manifest: Manifest, registry: Registry) -> None:
     missing = [
-        layer for layer in manifest.blobs.values() if not await blocking(store.keeps, layer.digest)
+        layer for layer in manifest.blobs.values() if not await blocking(store.blobs.keeps, layer.digest)
     ]
-    await blocking(store.check_space, sum(layer.size for layer in missing))
+    await blocking(store.blobs.check_space, sum(layer.size for layer in missing))
     for layer in manifest.blobs.values():
         await registry.blob(store, layer)
 
@@ -181,7 +181,7 @@ def _check_headers(store: Store, manifest: Manifest, what: str) -> None:
         for layer in filter(None, layers):
             read_facts(store.blob(layer.digest))
     except BadModelFile:
-        store.drop(manifest)
+        store.drop_blobs(manifest.blobs)
         raise
 
 

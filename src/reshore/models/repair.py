@@ -47,7 +47,7 @@ def repair(store: Store, installed: Installed) -> Installed:
         )
     old = _layer(installed, found.file)
     store.adopt(installed)
-    new = store.add_blob(corrected(store.blob(old.digest), found.changes), old.media_type)
+    new = store.blobs.add(corrected(store.blob(old.digest), found.changes), old.media_type)
     manifest = msgspec.structs.replace(
         installed.manifest,
         layers=tuple(new if layer == old else layer for layer in installed.manifest.layers),

@@ -27,7 +27,7 @@ class Blobs(NativeEndpoint):
         digest = exchange.scope["path_params"]["digest"].replace("sha256-", "sha256:", 1)
         if not is_digest(digest):
             raise RequestError("invalid digest format", param="digest")
-        here = await blocking(self._services.store.keeps, digest)
+        here = await blocking(self._services.store.blobs.keeps, digest)
         if exchange.scope["method"] == "HEAD":
             await exchange.reply(200 if here else 404, b"")
         elif here:
@@ -39,7 +39,7 @@ class Blobs(NativeEndpoint):
     async def _take(self, exchange: Exchange, digest: str) -> None:
         """Store the body under its digest; a body that breaks off leaves nothing."""
         store, size = self._services.store, _announced(exchange.scope)
-        await blocking(store.check_space, size or 0)
+        await blocking(store.blobs.check_space, size or 0)
         timeout_s = self._services.config.limits.header_timeout_s
         async with sole_writer(store, digest, size or 0, ignore, SystemClock()) as partial:
             if partial.done:
@@ -48,7 +48,7 @@ class Blobs(NativeEndpoint):
                 await blocking(partial.restart)
                 async for piece in _pieces(exchange.receive, timeout_s):
                     await blocking(partial.write, piece)
-                await blocking(store.commit, partial)
+                await blocking(store.blobs.commit, partial)
             except DigestMismatch as error:
                 raise RequestError(
                     f'digest mismatch, expected "{error.want}", got "{error.got}"', param="digest"

@@ -232,7 +232,7 @@ async def test_errors_that_stay_are_not_tried_again(
 async def test_an_ignored_range_starts_from_the_first_byte(
     store: Store, registry: ScriptedRegistry, fetch: Puller
 ) -> None:
-    with store.partial(registry.digest) as partial:
+    with store.blobs.partial(registry.digest) as partial:
         partial.write(registry.model[:1000])
 
     async def fault(request: web.Request) -> Reply | None:
@@ -249,7 +249,7 @@ async def test_an_ignored_range_starts_from_the_first_byte(
 async def test_416_starts_from_the_first_byte(
     store: Store, registry: ScriptedRegistry, fetch: Puller
 ) -> None:
-    with store.partial(registry.digest) as partial:
+    with store.blobs.partial(registry.digest) as partial:
         partial.write(registry.model[:1000])
 
     async def fault(request: web.Request) -> Reply | None:
@@ -266,7 +266,7 @@ async def test_416_starts_from_the_first_byte(
 async def test_another_piece_than_was_asked_for_is_not_taken(
     store: Store, registry: ScriptedRegistry, fetch: Puller, span: str
 ) -> None:
-    with store.partial(registry.digest) as partial:
+    with store.blobs.partial(registry.digest) as partial:
         partial.write(registry.model[:1000])
     size = len(registry.model)
 
@@ -288,7 +288,7 @@ async def test_what_was_left_damaged_is_fetched_anew(
 ) -> None:
     """A power failure may leave a partial whose end is zeros, or one that is too long."""
     for rubbish in (bytes(1000), bytes(len(registry.model)), bytes(len(registry.model) + 5)):
-        with store.partial(registry.digest) as partial:
+        with store.blobs.partial(registry.digest) as partial:
             partial.write(rubbish)
         await fetch(registry)
         assert store.blob(registry.digest).read_bytes() == registry.model
@@ -477,7 +477,7 @@ class TestParts:
         with pytest.raises(SourceError, match="Pull again to go on"):
             await fetch(registry)
         assert store.list() == ()
-        there = store.partial(registry.digest)
+        there = store.blobs.partial(registry.digest)
         with there:
             missing = there.missing(len(registry.model))
             arrived = there.length
@@ -557,7 +557,7 @@ class TestParts:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        with store.partial(registry.digest) as partial:
+        with store.blobs.partial(registry.digest) as partial:
             assert partial.length == 2000
 
     @pytest.mark.parametrize("seed", range(5))
@@ -789,7 +789,7 @@ class TestTogether:
         self, store: Store, registry: ScriptedRegistry, clock: PromptClock
     ) -> None:
         two = Puller(Store(store.root), clock)
-        with store.partial(registry.digest) as partial:
+        with store.blobs.partial(registry.digest) as partial:
             partial.write(registry.model[:1000])
             second = asyncio.create_task(two(registry))
             await two.sees_blob.wait()

@@ -26,7 +26,7 @@ async def sole_writer(
     While somebody is, their progress is reported. `partial.done` says that they have finished;
     if they gave up, their bytes are here to go on with. Cancellation keeps the partial.
     """
-    partial = store.partial(digest)
+    partial = store.blobs.partial(digest)
     try:
         while not await _entered(partial):
             with contextlib.suppress(OSError):  # just renamed

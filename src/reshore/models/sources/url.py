@@ -61,7 +61,7 @@ async def fetch_file(
     host = url.host or ""
     async with Web(host, manner.patience, redirects=_REDIRECTS) as web:
         size, version = await _look(web, url)
-        await blocking(store.check_space, size)
+        await blocking(store.blobs.check_space, size)
         # The digest that stands in for the unknown one: another version is another partial.
         key = hashlib.sha256(f"{url}\n{version}\n{size}".encode()).hexdigest()
         writer = sole_writer(store, f"sha256:{key}", size, manner.on_progress, manner.clock)
@@ -80,7 +80,7 @@ async def fetch_file(
                 parts=manner.parts,
             ).run()
             manner.on_progress(Progress(status="verifying sha256 digest"))
-            digest = await blocking(store.commit_unnamed, partial)
+            digest = await blocking(store.blobs.commit_unnamed, partial)
     return Layer(MODEL_TYPE, digest, size), f"url:{url.with_query(None)}"
 
 

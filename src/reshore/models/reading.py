@@ -1,0 +1,151 @@
+"""Models of several stores as engines can load them, and as lists and `show` tell of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from reshore.config import ModelConfig, model_settings
+from reshore.errors import UnfitModel
+from reshore.models.description import Description, describe, servable, summarize
+from reshore.models.facts import Servable
+from reshore.models.layout import Installed
+from reshore.models.manifest import MODEL_TYPE, PROJECTOR_TYPE
+from reshore.models.names import Name
+from reshore.models.shelves import Shelves, parsed, shelf_of
+from reshore.models.summary import Summaries, Summary
+from reshore.models.verified import Identity, Verifier, identify
+
+_Files = tuple[tuple[Path, Identity], ...]
+
+
+class Reader(Shelves):
+    """Checks and describes models; of ours and theirs alike, nothing but our caches is written.
+
+    Its mutable state is three caches, each with its lock: what was resolved, what was verified,
+    and what lists tell.
+
+    Args:
+        settings: of single models: another chat template, or that an unfit one is to be served.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        read_only: Iterable[Path] = (),
+        settings: Mapping[str, ModelConfig] | None = None,
+    ) -> None:
+        super().__init__(root, read_only)
+        self._verifier = Verifier(root / "verified.json", root / ".verified.lock")
+        self._settings = settings or {}
+        self._summaries = Summaries(root / "summaries.json")
+        self._guard = threading.Lock()
+        self._resolved: dict[str, tuple[_Files, Servable]] = {}
+
+    def resolve(self, name: Name | str) -> Servable:
+        """A model that an engine may load: every blob has its digest, every header is sound.
+
+        Hashes what was not verified before, so the first call for a large model takes a while.
+
+        Raises:
+            UnfitModel: llama.cpp cannot answer with it; says why and what to do. Not with `force`
+                in its settings, for an engine that can do more.
+            ConfigError: the chat template of its settings cannot be read.
+            UnknownModel: it is not installed; carries the nearest names.
+            DigestMismatch: a blob was damaged or replaced.
+            BadModelFile: a blob is missing, or the file cannot be served.
+            BadName: the name is malformed.
+        """
+        if (known := self.known(name)) is not None:
+            return known
+        installed = self.get(name)
+        shelf = shelf_of(installed)
+        verdict = self.summary(installed).verdict
+        if verdict.unfit and not self._own_settings(installed).force:
+            raise UnfitModel(str(installed.name), state=verdict.state, why=verdict.summary)
+        files = [(shelf.manifest(installed.name), installed.identity)]
+        paths = {digest: shelf.blob(digest) for digest in installed.manifest.blobs}
+        files += [(path, self._verifier.check(path, digest)) for digest, path in paths.items()]
+        found = servable(shelf, self._described(installed))
+        with self._guard:
+            self._resolved[parsed(name).key] = (tuple(files), found)
+        return found
+
+    def known(self, name: Name | str) -> Servable | None:
+        """What `resolve` gave last time, if nothing has changed since; None otherwise.
+
+        A few `stat` calls and nothing else: the one method for the event loop.
+
+        Raises:
+            BadName: the name is malformed.
+        """
+        name = parsed(name)
+        with self._guard:
+            entry = self._resolved.get(name.key)
+        if entry is None:
+            return None
+        files, found = entry
+        if all(_unchanged(*file) for file in files) and not self._shadowed(name, files[0][0]):
+            return found
+        return None
+
+    def describe(self, name: Name | str) -> Description:
+        """Everything that `show` tells; reads headers and small layers, hashes no weights.
+
+        Raises:
+            UnknownModel, BadName, BadModelFile: as `resolve`.
+        """
+        return self._described(self.get(name))
+
+    def summary(self, installed: Installed) -> Summary:
+        """What lists tell of a model: a few `stat` calls once its headers have been read.
+
+        A model whose files are missing or damaged has a verdict that says so; nothing is raised.
+        """
+        shelf, wanted = shelf_of(installed), self._own_settings(installed).chat_template
+        layers = (*installed.manifest.of(MODEL_TYPE), *installed.manifest.of(PROJECTOR_TYPE))
+        files = tuple(_identity(shelf.blob(layer.digest)) for layer in layers)
+        if wanted:
+            return summarize(shelf, installed, wanted)  # its file may change at any time
+        known = self._summaries.get(installed.digest, files)
+        if known is None:
+            known = summarize(shelf, installed, None)
+            self._summaries.put(installed.digest, files, known)
+        return known
+
+    def check_blob(self, path: Path, digest: str) -> None:
+        """Make sure that a blob, of whichever store, has its digest.
+
+        Raises:
+            BadModelFile, DigestMismatch: it is missing or damaged.
+        """
+        self._verifier.check(path, digest)
+
+    def _described(self, installed: Installed) -> Description:
+        wanted = self._own_settings(installed).chat_template
+        return describe(shelf_of(installed), installed, wanted)
+
+    def _own_settings(self, installed: Installed) -> ModelConfig:
+        return model_settings(self._settings, str(installed.name))
+
+    def _shadowed(self, name: Name, manifest: Path) -> bool:
+        """Whether a model of ours has appeared before one that was resolved elsewhere."""
+        if manifest.is_relative_to(self.root):
+            return False
+        return self._own.manifest(self._own.spelled(name)).exists()
+
+
+def _unchanged(path: Path, identity: Identity) -> bool:
+    try:
+        return identify(path.stat(follow_symlinks=False)) == identity
+    except OSError:
+        return False
+
+
+def _identity(path: Path) -> Identity:
+    """Of a file, or of its absence."""
+    try:
+        return identify(path.stat(follow_symlinks=False))
+    except OSError:
+        return 0, 0, 0, 0
