@@ -43,5 +43,9 @@ class Unreached(SourceError):
     """No connection to the host came about."""
 
 
+class WrongSize(SourceError):
+    """The host sends more bytes, or promises more or fewer, than the file has."""
+
+
 class TryAgain(Exception):
     """This try failed; the next may succeed."""

@@ -19,7 +19,7 @@ from reshore.models import spans
 from reshore.models.blocking import blocking
 from reshore.models.partial import Partial
 from reshore.models.progress import OnProgress, pulling
-from reshore.models.sources.patience import Parts, Patience, TryAgain, Unreached
+from reshore.models.sources.patience import Parts, Patience, TryAgain, Unreached, WrongSize
 from reshore.models.sources.reply import pieces
 from reshore.models.spans import Span
 
@@ -34,10 +34,6 @@ Open = Callable[[dict[str, str]], AbstractAsyncContextManager[aiohttp.ClientResp
 
 class _Whole(Exception):
     """The host does not give ranges, so the file can only come in one stream."""
-
-
-class _TooMuch(SourceError):
-    """The host sends more than the file has; nothing of it is kept."""
 
 
 class Transfer:
@@ -77,7 +73,8 @@ class Transfer:
         """Fetch what is missing. Cancellation ends all parts; what has arrived stays.
 
         Raises:
-            SourceError: the file cannot be had after all tries, or is not what it should be.
+            SourceError: the file cannot be had after all tries.
+            WrongSize: it is not what it should be; nothing of it is kept.
             DiskFull: no space is left.
         """
         if self._partial.length > self._size:
@@ -88,7 +85,7 @@ class Transfer:
             if todo and todo != ((self._partial.reached(0), self._size),):
                 await self._side_by_side(todo)
             await self._stretch(0, self._size, alone=True)
-        except _TooMuch:
+        except WrongSize:
             await blocking(self._partial.discard)
             raise
 
@@ -136,7 +133,7 @@ class Transfer:
             position = await self._line_up(response, position, end, alone)
             async for piece in arriving:
                 if position + len(piece) > end:
-                    raise _TooMuch(
+                    raise WrongSize(
                         f"{self._host} sends more than the {self._size} bytes that {self._what} has"
                     )
                 await blocking(self._partial.write_at, position, piece)
@@ -157,7 +154,7 @@ class Transfer:
         """Where the body begins, after what does not fit it was forgotten.
 
         Raises:
-            SourceError: the host serves something of another size.
+            WrongSize: the host serves something of another size.
             TryAgain: it serves another piece than was asked for.
             _Whole: it does not serve pieces, and not all of the file is to be fetched here.
         """
@@ -169,7 +166,7 @@ class Transfer:
             start, stop = int(match[1]), int(match[2]) + 1
             total = int(match[3]) if match[3] else None
         if response.status != 416 and total is not None and total != self._size:
-            raise SourceError(
+            raise WrongSize(
                 f"{response.url.host} serves {total} bytes for {self._what} instead of {self._size}"
             )
         if response.status == 206 and start == position and stop == end:
