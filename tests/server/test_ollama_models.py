@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+import resource
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +18,18 @@ from aiohttp import web
 
 from reshore.models.store import Store
 from tests.models.sources.scripted_registry import Reply, ScriptedRegistry, cut_after
+from tests.models.sources.taking_registry import TakingRegistry
 from tests.models.tiny import write_tiny_gguf
 from tests.server.harness import Server, echo_config, install, running
-from tests.server.ollama import CHAT, chat_of, engine_body
+from tests.server.ollama import (
+    CHAT,
+    GENERATE,
+    REFLECT,
+    chat_of,
+    engine_body,
+    prompt_of,
+    said,
+)
 
 
 @pytest.fixture
@@ -66,6 +78,29 @@ async def upload(server: Server, body: bytes) -> str:
 async def names(server: Server) -> set[str]:
     _, reply = await call(server, "GET", "/api/tags")
     return {model["name"] for model in json.loads(reply)["models"]}
+
+
+def tree(store: Store) -> dict[str, bytes]:
+    """Every blob and manifest there is, whole or in part."""
+    return {
+        str(path): path.read_bytes()
+        for folder in ("blobs", "manifests")
+        for path in (store.root / folder).rglob("*")
+        if path.is_file()
+    }
+
+
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """No file may grow beyond `size` bytes: writes fail half-way, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 class TestBlobs:
@@ -180,6 +215,55 @@ class TestCreate:
         ]
         assert sent["temperature"] == pytest.approx(0.1)
 
+    async def test_a_system_prompt_of_the_request_takes_the_place_of_the_models(
+        self, server: Server
+    ) -> None:
+        await events(server, "/api/create", {"model": "polite", "from": "tiny", "system": "Hers."})
+        for first in ("system", "System"):
+            messages = [
+                {"role": first, "content": "Mine."},
+                {"role": "user", "content": said(REFLECT)},
+            ]
+            asked = chat_of("", messages=messages, model="polite")
+            sent = await engine_body(server, CHAT, asked)
+            assert [message["content"] for message in sent["messages"]][:-1] == ["Mine."]
+        asked = prompt_of(REFLECT, system="Mine.", model="polite")
+        sent = await engine_body(server, GENERATE, asked)
+        assert [message["content"] for message in sent["messages"]][:-1] == ["Mine."]
+        sent = await engine_body(server, GENERATE, prompt_of(REFLECT, model="polite"))
+        assert [message["content"] for message in sent["messages"]][:-1] == ["Hers."]
+
+    async def test_parameters_are_shown_a_line_each(self, server: Server) -> None:
+        parameters = {"temperature": 0.5, "num_ctx": 512, "stop": ["a b", "c"]}
+        body = {"model": "tuned", "from": "tiny", "parameters": parameters}
+        await events(server, "/api/create", body)
+        _, shown = await server.post("/api/show", {"model": "tuned"})
+        assert set(shown["parameters"].splitlines()) == {
+            f"{'temperature':30} 0.5",
+            f"{'num_ctx':30} 512",
+            f'{"stop":30} "a b"',
+            f'{"stop":30} "c"',
+        }
+
+    async def test_of_a_model_of_two_files_the_projector_is_shown_too(
+        self, server: Server, tiny: bytes, tmp_path: Path
+    ) -> None:
+        says = {"clip.projector_type": "mlp"}
+        clip = write_tiny_gguf(
+            tmp_path / "clip.gguf", architecture="clip", chat_template=None, extra=says
+        )
+        files = {
+            "m.gguf": await upload(server, tiny),
+            "p.gguf": await upload(server, clip.read_bytes()),
+        }
+        await events(server, "/api/create", {"model": "seer", "files": files})
+        _, shown = await server.post("/api/show", {"model": "seer"})
+        assert shown["model_info"]["general.architecture"] == "llama"
+        assert shown["projector_info"]["clip.projector_type"] == "mlp"
+        assert "vision" in shown["capabilities"]
+        _, shown = await server.post("/api/show", {"model": "tiny"})
+        assert "projector_info" not in shown
+
     async def test_derived_models_share_their_blobs(self, server: Server, store: Store) -> None:
         await events(server, "/api/create", {"model": "child", "from": "tiny", "system": "x"})
         shared = store.get("tiny").manifest.layers[0].digest
@@ -261,6 +345,32 @@ class TestCopyAndDelete:
         assert (await call(server, "DELETE", "/api/delete", {"model": "tINY"}))[0] == 200
         assert await names(server) == set()
 
+    async def test_no_spelling_of_a_name_makes_a_second_manifest(
+        self, server: Server, store: Store, tiny: bytes
+    ) -> None:
+        digest = await upload(server, tiny)
+        for name in ("Some/Model:Tag", "SOME/model:tAG"):
+            await events(server, "/api/create", {"model": name, "files": {"m.gguf": digest}})
+        async with ScriptedRegistry(tiny).serve() as registry:
+            for name in (registry.name, registry.name.replace("ns/model:tag", "NS/Model:Tag")):
+                await call(server, "POST", "/api/pull", {"model": name, "insecure": True})
+            pulled = registry.name.removeprefix("http://")
+        for name in ("other", "OTHER"):
+            body = {"source": "sOME/mODEL:tag", "destination": name}
+            assert (await call(server, "POST", "/api/copy", body))[0] == 200
+        async with TakingRegistry().serve() as registry:
+            mine = f"{registry.host}/Me/Mine:V1"
+            body = {"source": "Other", "destination": mine}
+            assert (await call(server, "POST", "/api/copy", body))[0] == 200
+            body = {"model": f"http://{mine.lower()}", "insecure": True, "stream": False}
+            assert await call(server, "POST", "/api/push", body) == (200, '{"status":"success"}')
+        kept = {"tiny:latest", "Some/Model:Tag", "other:latest", pulled, mine}
+        assert await names(server) == kept
+        for name in kept:
+            assert (await call(server, "DELETE", "/api/delete", {"model": name.upper()}))[0] == 200
+        assert await names(server) == set()
+        assert not [path for path in store.root.joinpath("manifests").rglob("*") if path.is_file()]
+
     @pytest.mark.parametrize(
         ("method", "path", "body", "status", "error"),
         [
@@ -334,6 +444,28 @@ class TestPull:
         status, reply = await call(server, "POST", "/api/pull", body | {"stream": False})
         assert status == 500
         assert json.loads(reply)["error"].startswith("pull model manifest: file does not exist")
+
+    async def test_an_error_keeps_its_status_whether_streamed_or_not(self, server: Server) -> None:
+        for more in ({}, {"stream": False}):
+            assert await call(server, "POST", "/api/push", {"model": "you/none"} | more) == (
+                404,
+                json.dumps({"error": "model 'you/none' not found"}).replace('": "', '":"'),
+            )
+
+    async def test_a_full_disk_is_one_clear_error_and_leaves_the_store_as_it_was(
+        self, server: Server, store: Store, registry: ScriptedRegistry
+    ) -> None:
+        before = tree(store)
+        body = {"model": registry.name, "insecure": True}
+        with full_disk(1000):
+            told = await events(server, "/api/pull", body)
+            status, reply = await call(server, "POST", "/api/pull", body | {"stream": False})
+        for error in (told[-1]["error"], json.loads(reply)["error"]):
+            assert "no space left on device" in error
+        assert [event for event in told if "error" in event] == told[-1:]
+        assert status == 500
+        assert tree(store) == before
+        assert (await events(server, "/api/pull", body))[-1] == {"status": "success"}
 
     async def test_plain_http_must_be_allowed(
         self, server: Server, registry: ScriptedRegistry

@@ -22,7 +22,7 @@ from reshore.models.manifest import (
 from reshore.models.names import DEFAULT_HOST, Name, parse_name
 from reshore.models.progress import OnProgress, Progress, ignore
 from reshore.models.sources import index
-from reshore.models.sources.fetch import Manner
+from reshore.models.sources.fetch import Manner, whole_or_not
 from reshore.models.sources.hub import HOSTS, fetch_from_hub
 from reshore.models.sources.patience import Parts, Patience, Unreached
 from reshore.models.sources.registry import Registry
@@ -151,27 +151,20 @@ async def _from_registry(
     manifest = parse_manifest(body, str(name))
     model_layer(manifest, str(name))
     for attempt in range(1, _SAVE_TRIES + 1):
-        await _fetch_blobs(store, manifest, registry)
-        await blocking(_check_headers, store, manifest, str(name))
-        on_progress(Progress(status="writing manifest"))
-        try:
-            installed = await blocking(store.save, called, body)
-        except BadModelFile:  # somebody removed a model that shared a blob, in this very moment
-            if attempt == _SAVE_TRIES:
-                raise
-        else:
-            on_progress(Progress(status="success"))
-            return installed
+        async with whole_or_not(store, manifest.blobs.values()):
+            for layer in manifest.blobs.values():
+                await registry.blob(store, layer)
+            await blocking(_check_headers, store, manifest, str(name))
+            on_progress(Progress(status="writing manifest"))
+            try:
+                installed = await blocking(store.save, called, body)
+            except BadModelFile:  # somebody removed a model that shared a blob, in this very moment
+                if attempt == _SAVE_TRIES:
+                    raise
+            else:
+                on_progress(Progress(status="success"))
+                return installed
     raise AssertionError("unreachable")
-
-
-async def _fetch_blobs(store: Store, manifest: Manifest, registry: Registry) -> None:
-    missing = [
-        layer for layer in manifest.blobs.values() if not await blocking(store.blobs.keeps, layer.digest)
-    ]
-    await blocking(store.blobs.check_space, sum(layer.size for layer in missing))
-    for layer in manifest.blobs.values():
-        await registry.blob(store, layer)
 
 
 def _check_headers(store: Store, manifest: Manifest, what: str) -> None:

@@ -27,11 +27,6 @@ CONFIG = {
 }
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "models")
-
-
 def bert_folder(folder: Path, **changes: object) -> Path:
     """The three files of a BERT model with two matrices."""
     folder.mkdir()

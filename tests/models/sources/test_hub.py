@@ -135,6 +135,18 @@ async def test_other_bytes_than_the_hub_told_of_leave_nothing(store: Store, hub:
     assert left(store) == set()
 
 
+async def test_of_two_files_none_stays_without_the_other(
+    store: Store, hub: Hub, tmp_path: Path
+) -> None:
+    clip = write_tiny_gguf(tmp_path / "clip", architecture="clip", chat_template=None)
+    hub.files["mmproj-F16.gguf"] = clip.read_bytes()
+    hub.info = hub.described()
+    hub.files["mmproj-F16.gguf"] = b"x" + clip.read_bytes()[1:]
+    with pytest.raises(DigestMismatch):
+        await fetch(store, "hf.co/owner/repo")
+    assert left(store) == set()
+
+
 async def test_a_file_without_digest_is_not_fetched(store: Store, hub: Hub) -> None:
     hub.info = {"siblings": [{"rfilename": "a.gguf", "size": 5}]}
     with pytest.raises(SourceError, match="does not tell the sha256"):

@@ -67,11 +67,6 @@ def entry(tmp_path: Path, model: bytes, monkeypatch: pytest.MonkeyPatch) -> Entr
     )
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "models")
-
-
 def blobs(store: Store) -> list[str]:
     return [path.name for path in (store.root / "blobs").iterdir()]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import resource
@@ -8,9 +9,12 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reshore.errors import BadModelFile, DigestMismatch, DiskFull, SourceError
 from reshore.models.manifest import CONFIG_TYPE, LICENSE_TYPE, MODEL_TYPE
@@ -72,6 +76,7 @@ class Puller:
         self.store, self.clock = store, clock
         self.events: list[Progress] = []
         self.parts = Parts()
+        self.patience = PATIENCE
         self.sees_blob = asyncio.Event()
 
     def note(self, event: Progress) -> None:
@@ -86,7 +91,7 @@ class Puller:
             insecure=True,
             on_progress=self.note,
             clock=self.clock,
-            patience=PATIENCE,
+            patience=self.patience,
             parts=self.parts,
         )
 
@@ -304,7 +309,7 @@ async def test_wrong_bytes_are_never_installed(
         await fetch(registry)
     assert (caught.value.want, caught.value.got) == (registry.digest, sha256(wrong))
     assert store.list() == ()
-    assert not any(registry.digest[7:] in name for name in left(store))
+    assert left(store) == set()
 
 
 @pytest.mark.parametrize("change", [b"", b"x"])
@@ -314,7 +319,7 @@ async def test_a_body_of_another_size_is_refused(
     registry.blobs[registry.digest] = (registry.model + change)[: None if change else -1]
     with pytest.raises(SourceError, match="instead of"):
         await fetch(registry)
-    assert store.list() == ()
+    assert left(store) == set()
 
 
 async def test_a_body_without_end_is_refused(
@@ -332,7 +337,7 @@ async def test_a_body_without_end_is_refused(
     registry.fault = fault
     with pytest.raises(SourceError, match="sends more than"):
         await fetch(registry)
-    assert not any(registry.digest[7:] in name for name in left(store))
+    assert left(store) == set()
 
 
 async def test_a_compressed_body_is_refused(
@@ -511,7 +516,7 @@ class TestParts:
         registry.blobs[registry.digest] = wrong
         with pytest.raises(DigestMismatch):
             await fetch(registry)
-        assert not any(registry.digest[7:] in name for name in left(store))
+        assert left(store) == set()
 
     async def test_a_part_that_is_longer_than_asked_leaves_nothing(
         self, store: Store, registry: ScriptedRegistry, fetch: Puller
@@ -528,7 +533,7 @@ class TestParts:
         registry.fault = fault
         with pytest.raises(SourceError, match="sends more than"):
             await fetch(registry)
-        assert not any(registry.digest[7:] in name for name in left(store))
+        assert left(store) == set()
 
     async def test_a_file_that_changes_its_size_is_refused(
         self, registry: ScriptedRegistry, fetch: Puller
@@ -589,7 +594,7 @@ class TestParts:
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
             signal.signal(signal.SIGXFSZ, handler)
-        assert not any(registry.digest[7:] in name for name in left(store))
+        assert left(store) == set()
         assert store.list() == ()
 
 
@@ -606,7 +611,7 @@ async def test_a_digest_that_stands_twice_is_checked_all_the_same(
     with pytest.raises(DigestMismatch):
         await fetch(registry)
     assert store.list() == ()
-    assert not any(registry.digest[7:] in name for name in left(store))
+    assert left(store) == set()
     registry.blobs[registry.digest] = registry.model
     await fetch(registry)
     store.remove(str(store.list()[0].name))
@@ -628,6 +633,51 @@ async def test_parts_are_as_large_as_ollamas() -> None:
     assert parts.size_for(90_000_000) == 100_000_000
     assert parts.size_for(4_000_000_000) == 250_000_000
     assert parts.size_for(70_000_000_000) == 1_000_000_000
+
+
+Cuts = st.lists(st.integers(min_value=0) | st.sampled_from([0, 1, 999, 1000, 1001, -1]), max_size=6)
+
+
+@pytest.mark.parametrize("parts", [Parts(), Parts(at_once=3, least_bytes=1000, most_bytes=1000)])
+@given(cuts=Cuts, gives_up=st.booleans())
+async def test_a_pull_that_is_cut_at_any_bytes_ends_with_the_right_digest(
+    parts: Parts, cuts: list[int], gives_up: bool
+) -> None:
+    """Each cut ends one reply after so many bytes; who gives up pulls anew after each."""
+    with TemporaryDirectory() as folder:
+        model = write_tiny_gguf(Path(folder) / "tiny.gguf").read_bytes()
+        store = Store(Path(folder) / "models")
+        fetch = Puller(store, PromptClock())
+        fetch.parts = parts
+        fetch.patience = Patience(connect_s=2.0, retries=0 if gives_up else 6)
+        left_to_cut = iter(cuts)
+
+        async def fault(request: web.Request) -> Reply | None:
+            if not request.path.endswith(sha256(model)):
+                return None
+            cut = next(left_to_cut, None)
+            return None if cut is None else await cut_after(request, model, cut % len(model))
+
+        async with ScriptedRegistry(model, fault=fault).serve() as registry:
+            for _ in cuts:
+                with contextlib.suppress(SourceError):
+                    await fetch(registry)
+            await fetch(registry)
+        assert store.blob(sha256(model)).read_bytes() == model
+        assert len(store.list()) == 1
+
+
+@given(place=st.integers(min_value=0), flip=st.integers(1, 255))
+async def test_one_wrong_byte_anywhere_leaves_nothing(place: int, flip: int) -> None:
+    with TemporaryDirectory() as folder:
+        model = bytearray(write_tiny_gguf(Path(folder) / "tiny.gguf").read_bytes())
+        store = Store(Path(folder) / "models")
+        async with ScriptedRegistry(bytes(model)).serve() as registry:
+            model[place % len(model)] ^= flip
+            registry.blobs[registry.digest] = bytes(model)
+            with pytest.raises(DigestMismatch):
+                await Puller(store, PromptClock())(registry)
+        assert left(store) == set()
 
 
 class TestRedirects:

@@ -48,11 +48,6 @@ class FileServer:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "models")
-
-
-@pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[FileServer]:
     server = FileServer(write_tiny_gguf(tmp_path / "tiny.gguf").read_bytes())
     async with listening(server.answer) as server.url:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -10,12 +10,12 @@ import aiohttp
 from yarl import URL
 
 from reshore.clock import Clock
-from reshore.errors import DigestMismatch
+from reshore.errors import DigestMismatch, DiskFull
 from reshore.models.blocking import blocking
 from reshore.models.manifest import Layer
 from reshore.models.progress import OnProgress, Progress, pulling
 from reshore.models.sources.arrival import sole_writer
-from reshore.models.sources.patience import Parts, Patience
+from reshore.models.sources.patience import Parts, Patience, WrongSize
 from reshore.models.sources.transfer import Open, Transfer
 from reshore.models.sources.web import Web
 from reshore.models.store import Store
@@ -49,6 +49,25 @@ def ranges_of(web: Web, url: URL, missing: str, *, version: str = "") -> Open:
             yield response
 
     return open_range
+
+
+@asynccontextmanager
+async def whole_or_not(store: Store, layers: Iterable[Layer]) -> AsyncIterator[None]:
+    """Make room for the files of one model; none of those fetched within stays without the rest.
+
+    That holds when a source sends what it should not and when the disk is full. A transfer that
+    was only cut, or cancelled, keeps the files that are complete: the next one goes on from there.
+
+    Raises:
+        DiskFull: what is missing cannot fit.
+    """
+    missing = [layer for layer in layers if not await blocking(store.blobs.keeps, layer.digest)]
+    await blocking(store.blobs.check_space, sum(layer.size for layer in missing))
+    try:
+        yield
+    except (DigestMismatch, WrongSize, DiskFull):
+        await blocking(store.drop_blobs, {layer.digest for layer in missing})
+        raise
 
 
 async def fetch_blob(

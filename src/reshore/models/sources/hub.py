@@ -16,7 +16,7 @@ from reshore.errors import SourceError
 from reshore.models.blocking import blocking
 from reshore.models.manifest import MODEL_TYPE, PROJECTOR_TYPE, Layer
 from reshore.models.names import Name
-from reshore.models.sources.fetch import Manner, fetch_blob, ranges_of
+from reshore.models.sources.fetch import Manner, fetch_blob, ranges_of, whole_or_not
 from reshore.models.sources.quants import RemoteFile, choose
 from reshore.models.sources.web import Web
 from reshore.models.store import Store
@@ -61,9 +61,8 @@ async def fetch_from_hub(store: Store, name: Name, manner: Manner, *, insecure: 
     kinds = (MODEL_TYPE, PROJECTOR_TYPE)
     wanted = [(file, kind) for file, kind in zip(chosen, kinds, strict=True) if file]
     layers = tuple(_layer(file, kind, what) for file, kind in wanted)
-    await blocking(store.check_space, sum(layer.size for layer in layers))
     web = Web(name.host, manner.patience, token=repository.token, redirects=_REDIRECTS)
-    async with web:
+    async with web, whole_or_not(store, layers):
         for (file, _), layer in zip(wanted, layers, strict=True):
             address = _address(repository, name, file)
             open_range = ranges_of(web, address, f"file does not exist: {file.path}")
