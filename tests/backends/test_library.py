@@ -50,3 +50,13 @@ async def test_an_unknown_model_is_named_as_it_was_asked_for(store: Store) -> No
     assert caught.value.nearest == ("both:latest",)
     with pytest.raises(UnknownModel):
         await Library(store).find("../x")
+
+
+async def test_an_unknown_model_that_was_to_be_listed_names_the_nearest(store: Store) -> None:
+    library = Library(store)
+    assert await library.listed("BOTH") == "both:latest"
+    with pytest.raises(UnknownModel, match="booth") as caught:
+        await library.listed("booth")
+    assert caught.value.nearest == ("both:latest",)
+    with pytest.raises(UnknownModel):
+        await library.listed("../x")

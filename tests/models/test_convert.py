@@ -54,11 +54,6 @@ def folder(tmp_path: Path) -> Path:
     return write_llama(tmp_path / "llama")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "models")
-
-
 def read_report(report: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(report.read_text())
     return found

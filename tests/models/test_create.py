@@ -28,11 +28,6 @@ from tests.models.tiny import write_tiny_gguf
 LORA = {"general.type": "adapter", "adapter.type": "lora", "adapter.lora.alpha": 16.0}
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "models")
-
-
 Upload = Callable[..., dict[str, str]]
 
 

@@ -54,12 +54,12 @@ class Library:
         """The name of an installed model as lists show it; nothing is read but its manifest.
 
         Raises:
-            UnknownModel: not installed, or no name at all.
+            UnknownModel: not installed (carries the nearest names), or no name at all.
             BadModelFile: its manifest is damaged.
         """
         try:
             found = await asyncio.to_thread(self._store.get, name)
-        except (BadName, UnknownModel) as error:
+        except BadName as error:
             raise UnknownModel(name) from error
         return str(found.name)
 

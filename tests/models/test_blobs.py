@@ -1,0 +1,54 @@
+"""Blobs: whole or not at all, and gone when nothing needs them."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from reshore.errors import DiskFull
+from reshore.models.manifest import MODEL_TYPE
+from reshore.models.store import Store
+from tests.models.installing import install, tree
+
+
+def full_after(count: int) -> object:
+    def pieces() -> object:
+        for _ in range(count):
+            yield b"x" * 1000
+        raise OSError(28, "No space left on device")
+
+    return pieces()
+
+
+def test_a_full_disk_leaves_the_store_as_it_was(store: Store, tiny: bytes) -> None:
+    install(store, "m", tiny)
+    before = tree(store.root)
+    with pytest.raises(DiskFull, match="no space left"):
+        store.blobs.add(full_after(3), MODEL_TYPE)  # type: ignore[arg-type]
+    assert tree(store.root) == before
+
+
+def test_what_cannot_fit_is_refused_before_it_is_fetched(store: Store) -> None:
+    with pytest.raises(DiskFull):
+        store.blobs.check_space(1 << 60)
+    store.blobs.check_space(1)
+
+
+def test_pruning_removes_what_was_abandoned_and_nothing_else(store: Store, tiny: bytes) -> None:
+    install(store, "m", tiny)
+    before = tree(store.root)
+    folder = store.root / "blobs"
+    old = [folder / ("sha256-" + "1" * 64), folder / ("sha256-" + "2" * 64 + "-partial")]
+    old.append(folder / "tmp-abandoned")
+    for path in old:
+        path.write_bytes(b"12345")
+    assert store.prune() == 0  # too young
+    for path in old:
+        os.utime(path, (0, 0))
+    with store.blobs.partial("sha256:" + "2" * 64):
+        os.utime(old[1], (0, 0))
+        assert store.prune() == 10
+        assert old[1].exists()  # being written
+    assert store.prune() == 5
+    assert tree(store.root) == before
