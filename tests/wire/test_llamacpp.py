@@ -125,6 +125,23 @@ def test_thinking_goes_to_the_template() -> None:
     assert chat_body(chat(), thinking=False)["chat_template_kwargs"] == {"enable_thinking": False}
 
 
+@pytest.mark.parametrize(
+    ("effort", "told"),
+    [
+        ("none", None),
+        ("minimal", "low"),
+        ("low", "low"),
+        ("medium", "medium"),
+        ("high", "high"),
+        ("xhigh", "max"),
+        ("max", "max"),
+    ],
+)
+def test_templates_are_told_an_effort_that_they_know(effort: str, told: str | None) -> None:
+    kwargs = chat_body(chat(reasoning_effort=effort), thinking=True)["chat_template_kwargs"]
+    assert kwargs.get("reasoning_effort") == told
+
+
 def test_best_of_needs_logprobs_to_rank() -> None:
     request = CompletionRequest(model="m", prompts=("a",), best_of=3)
     assert completion_body(request, "a", n=3)["logprobs"] == 1
@@ -183,6 +200,14 @@ def test_logprobs_keep_bytes_and_rivals() -> None:
             top=(TopLogprob(token="a", logprob=-1.5, bytes=(97,)),),
         ),
     )
+
+
+@pytest.mark.parametrize("finish", [None, "stop"])
+def test_logprobs_are_kept_without_text_and_beside_a_finish(finish: str | None) -> None:
+    logprobs = {"content": [{"token": "<", "logprob": -1.5, "bytes": [60]}]}
+    chunk = decode_event(choice({}, finish_reason=finish, logprobs=logprobs))
+    token = TokenLogprob(token="<", logprob=-1.5, bytes=(60,))
+    assert chunk == Chunk(index=1, logprobs=(token,), finish_reason=finish)  # type: ignore[arg-type]
 
 
 def test_usage_and_timings_belong_to_no_choice() -> None:

@@ -164,6 +164,7 @@ def test_streaming() -> None:
         ({"logit_bias": {str(i): 1 for i in range(1025)}}, "logit_bias", "invalid_value"),
         ({"top_logprobs": 3}, "top_logprobs", "invalid_value"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "integer_above_max_value"),
+        ({"logprobs": True, "top_logprobs": -1}, "top_logprobs", "integer_below_min_value"),
         ({"logprobs": 3}, "logprobs", "invalid_type"),
         ({"stream": "yes"}, "stream", "invalid_type"),
         ({"stream_options": {}}, "stream_options", "invalid_value"),
@@ -174,6 +175,7 @@ def test_streaming() -> None:
             "invalid_type",
         ),
         ({"reasoning_effort": "lots"}, "reasoning_effort", "invalid_value"),
+        ({"reasoning_effort": "ultra"}, "reasoning_effort", "invalid_value"),
         ({"keep_alive": "soon"}, "keep_alive", "invalid_value"),
         ({"keep_alive": "nan"}, "keep_alive", "invalid_value"),
         ({"keep_alive": 10**400}, "keep_alive", "invalid_value"),
@@ -356,6 +358,26 @@ def test_a_role_speaks_in_text_and_in_parts(role: str) -> None:
 def test_a_tool_answers() -> None:
     found = message(role="tool", content="42", tool_call_id="c1", name="f")
     assert found == Message(role="tool", content="42", tool_call_id="c1", name="f")
+
+
+@pytest.mark.parametrize(
+    ("sent", "name"), [({}, "f"), ({"name": None}, "f"), ({"name": ""}, "f"), ({"name": "x"}, "x")]
+)
+def test_a_result_has_the_name_of_its_call_unless_it_brings_one(
+    sent: dict[str, Any], name: str
+) -> None:
+    called = {
+        "role": "assistant",
+        "tool_calls": [CALL, CALL | {"id": "c2", "function": {"name": "g", "arguments": ""}}],
+    }
+    answer = {"role": "tool", "content": "42", "tool_call_id": "c1", **sent}
+    assert request(messages=[called, answer]).messages[1].name == name
+    raw = decode(messages=[called, answer]).raw["messages"][1]
+    assert raw is answer, "the raw body is what an upstream gets"
+
+
+def test_a_result_of_no_known_call_has_no_name() -> None:
+    assert message(role="tool", content="42", tool_call_id="c1").name is None
 
 
 def test_an_assistant_calls_tools_without_content() -> None:

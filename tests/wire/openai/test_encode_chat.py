@@ -4,6 +4,7 @@ import itertools
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -172,6 +173,51 @@ def test_reasoning_has_both_names() -> None:
     assert deltas(TOOLS)[1] == {"reasoning_content": "hm", "reasoning": "hm"}
     message = choice(TOOLS)["message"]
     assert message["reasoning_content"] == message["reasoning"] == "hm"
+
+
+MIXED = Chunk(
+    reasoning="hm",
+    content="so",
+    tool_calls=(ToolCallDelta(index=0, id="call_1", name="f"),),
+    logprobs=(TokenLogprob(token="hmso", logprob=-0.5),),
+)
+
+
+def test_reasoning_text_and_call_that_come_together_are_told_apart_in_this_order() -> None:
+    _, *pieces, last = deltas([MIXED, STOP])
+    assert [sorted(piece) for piece in pieces] == [
+        ["reasoning", "reasoning_content"],
+        ["content"],
+        ["tool_calls"],
+    ]
+    assert last == {}
+    found = choice([MIXED, STOP])["message"]
+    assert (found["reasoning"], found["content"]) == ("hm", "so")
+
+
+@pytest.mark.parametrize(
+    "chunks", [[MIXED, STOP], [msgspec.structs.replace(MIXED, finish_reason="stop")]]
+)
+def test_what_is_told_apart_has_its_logprobs_once(chunks: list[Chunk]) -> None:
+    found = [event["choices"][0] for event in events(STREAM, stream(chunks))]
+    (first,) = (item for item in found if item["logprobs"] is not None)
+    assert first["delta"]["reasoning"] == "hm"
+    assert [token["token"] for token in first["logprobs"]["content"]] == ["hmso"]
+    assert found[-1]["finish_reason"] == "stop"
+
+
+def test_logprobs_that_come_with_the_finish_are_sent_before_it() -> None:
+    token = TokenLogprob(token="", logprob=-0.5)
+    found = events(STREAM, stream([Chunk(finish_reason="stop", logprobs=(token,))]))
+    _, tokens, last = (event["choices"][0] for event in found)
+    assert len(tokens["logprobs"]["content"]) == 1
+    assert (tokens["finish_reason"], last["finish_reason"]) == (None, "stop")
+
+
+def test_nothing_finishes_before_the_engine_says_so() -> None:
+    told = ChatStream(HEAD).encode([MIXED])
+    assert told.count(b'"finish_reason":null') == 4
+    assert told.count(b'"finish_reason"') == 4
 
 
 @pytest.mark.parametrize("chunks", [[], TEXT[:1], TWO[:2], [USAGE]])

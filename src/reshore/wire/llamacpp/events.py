@@ -118,7 +118,8 @@ def decode_event(payload: bytes) -> Chunk | None:
     delta = choice.delta
     if delta is None:
         return _text_chunk(choice, event)
-    if not (delta.content or delta.tool_calls or delta.reasoning_content or choice.finish_reason):
+    news = delta.content or delta.tool_calls or delta.reasoning_content or choice.finish_reason
+    if not (news or choice.logprobs):  # a token whose text is held back still has its logprobs
         return None
     return Chunk(
         index=choice.index,

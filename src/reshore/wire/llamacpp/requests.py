@@ -6,6 +6,9 @@ from typing import Any
 
 from reshore.types import ChatRequest, CompletionRequest, ImagePart, Message, Prompt, Sampling, Tool
 
+# OpenAI's finer levels as the nearest of those that chat templates know; Ollama tells them so too.
+_EFFORTS = {"minimal": "low", "xhigh": "max"}
+
 
 def chat_body(
     request: ChatRequest,
@@ -39,8 +42,9 @@ def chat_body(
     kwargs: dict[str, Any] = {}
     if thinking is not None:
         kwargs["enable_thinking"] = thinking
-    if request.reasoning_effort not in (None, "none"):
-        kwargs["reasoning_effort"] = request.reasoning_effort
+    effort = request.reasoning_effort
+    if effort is not None and effort != "none":
+        kwargs["reasoning_effort"] = _EFFORTS.get(effort, effort)
     if kwargs:
         body["chat_template_kwargs"] = kwargs
     return body

@@ -42,10 +42,11 @@ extensions, some are what OpenAI's own SDKs and older clients send besides.
   when the model reasoned, because the engine does not count those tokens apart.
 - A chat message has `refusal: null`, and `content: null` beside tool calls. What a model thinks
   aloud is in `reasoning_content` and, for clients that look there, in `reasoning`.
-- A stream gives the role in an event of its own, one tool call per event (id, type and name once),
-  `finish_reason` with an empty delta, and with `stream_options.include_usage` a last event with
-  `usage` and without choices; the other events have `usage: null`. It ends with `[DONE]`. When a
-  generation breaks off, an event with `error` takes the place of `[DONE]`.
+- A stream gives the role in an event of its own, reasoning and answer in different events, one
+  tool call per event (id, type and name once), `finish_reason` with an empty delta, and with
+  `stream_options.include_usage` a last event with `usage` and without choices; the other events
+  have `usage: null`. It ends with `[DONE]`. When a generation breaks off, an event with `error`
+  takes the place of `[DONE]`.
 - Log-probabilities carry the tokens' UTF-8 `bytes`. Completions have the legacy shape; offsets
   count characters of `text`, from its begin.
 - Errors are `{"error": {"message", "type", "param", "code"}}`.

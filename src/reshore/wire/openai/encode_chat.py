@@ -1,8 +1,9 @@
 """A chat's chunks as OpenAI writes them: a stream of events, or one object.
 
 Shapes that clients depend on: the role comes in an event of its own (some skip the event that has
-it), a tool call per event (LlamaIndex reads only the first of a delta), `finish_reason` in an event
-with an empty delta, `usage` in a last event without choices.
+it), reasoning and content never share one, a tool call per event (LlamaIndex reads only the first
+of a delta), `finish_reason` in an event with an empty delta, `usage` in a last event without
+choices.
 """
 
 from __future__ import annotations
@@ -100,20 +101,19 @@ class ChatStream:
         return before + b'{},"logprobs":null,"finish_reason":"%b"}' % reason.encode() + self._end
 
     def _encode_rich(self, chunk: Chunk, before: bytes, out: list[bytes]) -> None:
+        """One event for each kind of news: clients read one kind of a delta and skip the rest."""
+        deltas: list[dict[str, Any]] = []
         if chunk.reasoning:
             self._reasoned = True
-        if chunk.content or chunk.reasoning or chunk.logprobs:
-            delta: dict[str, Any] = {}
-            if chunk.content or not chunk.reasoning:
-                delta["content"] = chunk.content
-            if chunk.reasoning:
-                # Clients read the one name or the other.
-                delta |= {"reasoning_content": chunk.reasoning, "reasoning": chunk.reasoning}
-            out.append(self._delta(before, delta, chunk.logprobs))
-        out += (
-            self._delta(before, {"tool_calls": [_call_delta(call)]}, ())
-            for call in chunk.tool_calls
-        )
+            # Clients read the one name or the other.
+            deltas.append({"reasoning_content": chunk.reasoning, "reasoning": chunk.reasoning})
+        if chunk.content:
+            deltas.append({"content": chunk.content})
+        deltas += ({"tool_calls": [_call_delta(call)]} for call in chunk.tool_calls)
+        logprobs = chunk.logprobs
+        for delta in deltas or [{"content": ""}]:
+            out.append(self._delta(before, delta, logprobs))
+            logprobs = ()  # each token once
 
     def _delta(
         self, before: bytes, delta: dict[str, Any], logprobs: Sequence[TokenLogprob]

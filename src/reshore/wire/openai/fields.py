@@ -109,7 +109,10 @@ _CHAT = {
     "tools": _honoured("function tools"),
     "tool_choice": _honoured("`none`, `auto`, `required`, a named function or `allowed_tools`"),
     "parallel_tool_calls": _honoured(),
-    "reasoning_effort": _honoured("`none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`"),
+    "reasoning_effort": _honoured(
+        "`none`, `low`, `medium`, `high`, `max`; templates are told `low` for `minimal` and `max` "
+        "for `xhigh`"
+    ),
     **_USER,
     "safety_identifier": _harmless("identifies an end user to OpenAI", str),
     "metadata": _harmless("labels for OpenAI's dashboard", dict),
@@ -205,7 +208,7 @@ TABLE: Mapping[str, Group] = {
             "role": _honoured(),
             "content": _honoured(_TEXT_ONLY),
             "tool_call_id": _honoured("required"),
-            "name": _honoured("the function's name, as older clients send it", ours=True),
+            "name": _honoured("the function's name; taken from its call when absent", ours=True),
         },
     ),
     "ChatCompletionRequestFunctionMessage": Group(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
+
+import msgspec
 
 from reshore.types import ImagePart, Message, Part, Role, TextPart, ToolCall
 from reshore.wire.jsonbody import parse_json
@@ -40,7 +42,20 @@ def read_messages(body: dict[str, Any], reader: Reader) -> tuple[Message, ...]:
         values.required(body, "messages"), "messages", reader.limits.messages
     )
     read = (_message(item, f"messages[{i}]", reader) for i, item in enumerate(listed))
-    return tuple(message for message in read if message is not None)
+    return tuple(_named(message for message in read if message is not None))
+
+
+def _named(messages: Iterable[Message]) -> Iterator[Message]:
+    """Each tool result with the name of the function that was called.
+
+    Clients send only the call's id, but some chat templates write the name.
+    """
+    names: dict[str | None, str] = {}
+    for message in messages:
+        names.update((call.id, call.name) for call in message.tool_calls)
+        if message.role == "tool" and not message.name:
+            message = msgspec.structs.replace(message, name=names.get(message.tool_call_id))
+        yield message
 
 
 def _message(value: Any, where: str, reader: Reader) -> Message | None:
