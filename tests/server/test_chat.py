@@ -2,6 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.server.harness import MODEL, Server, chat_body, install
 
@@ -115,6 +118,66 @@ async def test_reasoning_effort_needs_a_model_that_reasons(server: Server) -> No
     error = await server.refusal(PATH, chat_body("hi", reasoning_effort="high"))
     assert error["param"] == "reasoning_effort"
     await server.chat("hi", reasoning_effort="none", max_tokens=1)
+
+
+@pytest.mark.parametrize(
+    ("effort", "told"),
+    [
+        ("none", {"enable_thinking": False}),
+        ("minimal", {"enable_thinking": True, "reasoning_effort": "low"}),
+        ("low", {"enable_thinking": True, "reasoning_effort": "low"}),
+        ("medium", {"enable_thinking": True, "reasoning_effort": "medium"}),
+        ("high", {"enable_thinking": True, "reasoning_effort": "high"}),
+        ("xhigh", {"enable_thinking": True, "reasoning_effort": "max"}),
+        ("max", {"enable_thinking": True, "reasoning_effort": "max"}),
+        (None, None),
+    ],
+)
+async def test_reasoning_effort_is_told_to_the_template(
+    home: Path, server: Server, effort: str | None, told: dict[str, Any] | None
+) -> None:
+    install(home, "thinker:latest", chat_template="{{ enable_thinking }}")
+    asked = {"model": "thinker:latest", "reasoning_effort": effort, "max_tokens": 500}
+    reply = await server.chat({"reflect": True}, **asked)
+    sent = json.loads(reply["choices"][0]["message"]["content"])
+    assert sent.get("chat_template_kwargs") == told
+
+
+@pytest.mark.parametrize("effort", ["ultra", "lots", ""])
+async def test_an_unknown_effort_is_refused(server: Server, effort: str) -> None:
+    error = await server.refusal(PATH, chat_body("hi", reasoning_effort=effort))
+    assert (error["param"], error["type"]) == ("reasoning_effort", "invalid_request_error")
+
+
+@pytest.mark.parametrize("top", [-1, 21])
+async def test_more_rivals_than_twenty_or_fewer_than_none_are_refused(
+    server: Server, top: int
+) -> None:
+    error = await server.refusal(PATH, chat_body("hi", logprobs=True, top_logprobs=top))
+    assert error["param"] == "top_logprobs"
+
+
+@pytest.mark.parametrize("path", [PATH, "/v1/completions"])
+async def test_sampling_that_a_request_leaves_out_is_the_models_own(
+    server: Server, path: str
+) -> None:
+    parameters = {"temperature": 0.25, "top_p": 0.5}
+    recipe = {"model": "cool", "from": MODEL, "parameters": parameters, "stream": False}
+    _, made = await server.post("/api/create", recipe)
+    assert made == {"status": "success"}
+
+    async def sent(model: str, **fields: Any) -> dict[str, Any]:
+        asked = chat_body({"reflect": True}, **fields) | {"model": model}
+        if path != PATH:
+            asked["prompt"] = asked.pop("messages")[0]["content"]
+        _, reply = await server.post(path, asked)
+        (choice,) = reply["choices"]
+        text = choice["message"]["content"] if path == PATH else choice["text"]
+        return {name: value for name, value in json.loads(text).items() if name in parameters}
+
+    assert await sent(MODEL) == {}
+    assert await sent("cool") == parameters
+    assert await sent("cool", temperature=1.5) == parameters | {"temperature": 1.5}
 
 
 async def test_images_need_a_model_that_sees(server: Server) -> None:

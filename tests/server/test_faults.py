@@ -45,6 +45,19 @@ async def test_an_engine_that_fails_before_a_plain_reply_is_a_5xx(
     assert (await server.chat("hi", max_tokens=1))["choices"]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", [PATH, "/v1/completions"])
+async def test_a_request_that_the_engine_refuses_is_the_clients_400(
+    server: Server, path: str, stream: bool
+) -> None:
+    body = chat_body({"status": 400}, stream=stream)
+    if path != PATH:
+        body["prompt"] = body.pop("messages")[0]["content"]
+    error = await server.refusal(path, body)
+    assert error["type"] == "invalid_request_error"
+    assert "scripted status" in error["message"]
+
+
 async def test_an_engine_that_is_killed_mid_stream_costs_one_error(server: Server) -> None:
     pid = await engine_pid(server)
     async with server.session.post(

@@ -4,6 +4,7 @@ import base64
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,28 @@ async def test_completions_continue_raw_text_prompt_by_prompt(server: Server) ->
     assert [choice["index"] for choice in reply["choices"]] == [0, 1, 2, 3]
     texts = [choice["text"].split() for choice in reply["choices"]]
     assert texts == [["a", "b"]] * 2 + [["c", "d"]] * 2
+
+
+async def test_a_streamed_completion_says_its_text_finish_and_usage(server: Server) -> None:
+    body = {"model": MODEL, "prompt": "a b c", "max_tokens": 2}
+    *payloads, done = await server.stream("/v1/completions", body)
+    assert done == "[DONE]"
+    chunks = [json.loads(payload) for payload in payloads]
+    assert {chunk["object"] for chunk in chunks} == {"text_completion"}
+    assert len({(chunk["id"], chunk["created"]) for chunk in chunks}) == 1
+    choices = [chunk["choices"][0] for chunk in chunks]
+    assert [choice["text"] for choice in choices] == ["a", " b", ""]
+    assert [choice["finish_reason"] for choice in choices] == [None, None, "length"]
+    assert not any("usage" in chunk for chunk in chunks)
+
+    counted = body | {"stream_options": {"include_usage": True}}
+    *payloads, last, _ = await server.stream("/v1/completions", counted)
+    assert all(json.loads(payload)["usage"] is None for payload in payloads)
+    assert json.loads(last)["choices"] == []
+    _, whole = await server.post("/v1/completions", body)
+    usage = json.loads(last)["usage"]
+    assert usage == whole["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (5, 2)
 
 
 async def test_echo_puts_each_prompt_before_its_completion(server: Server) -> None:
@@ -73,6 +96,38 @@ async def test_base64_holds_the_same_little_endian_floats(server: Server) -> Non
     data = base64.b64decode(packed["data"][0]["embedding"])
     values = struct.unpack(f"<{len(data) // 4}f", data)
     assert values == pytest.approx(floats["data"][0]["embedding"], abs=1e-7)
+
+
+async def test_every_vector_of_a_batch_is_packed_and_has_its_index(server: Server) -> None:
+    body = {"model": EMBEDDER, "input": ["one", "two", "three"]}
+    _, floats = await server.post("/v1/embeddings", body)
+    _, packed = await server.post("/v1/embeddings", body | {"encoding_format": "base64"})
+    assert [item["index"] for item in packed["data"]] == [0, 1, 2]
+    assert packed["usage"] == floats["usage"]
+    assert len({item["embedding"] for item in packed["data"]}) == 3
+    for item, expected in zip(packed["data"], floats["data"], strict=True):
+        data = base64.b64decode(item["embedding"], validate=True)
+        values = struct.unpack(f"<{len(data) // 4}f", data)
+        assert values == pytest.approx(expected["embedding"], abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"encoding_format": "int8"}, "encoding_format"),
+        ({"encoding_format": 5}, "encoding_format"),
+        ({"input": []}, "input"),
+        ({"input": ""}, "input"),
+        ({"input": {}}, "input"),
+        ({"input": None}, "input"),
+    ],
+)
+async def test_what_cannot_be_embedded_is_refused_by_field(
+    server: Server, fields: dict[str, Any], param: str
+) -> None:
+    body = {"model": EMBEDDER, "input": "hello"} | fields
+    error = await server.refusal("/v1/embeddings", body)
+    assert (error["type"], error["param"]) == ("invalid_request_error", param)
 
 
 async def test_dimensions_cut_and_renormalise(server: Server) -> None:
@@ -115,6 +170,25 @@ async def test_models_are_listed_and_found_with_slashes_and_aliases(home: Path) 
         async with server.session.get(server.url + "/v1/models/nobody") as response:
             assert response.status == 404
             assert (await response.json())["error"]["code"] == "model_not_found"
+
+
+async def test_a_model_alone_is_as_it_is_in_the_list(server: Server) -> None:
+    async with server.session.get(server.url + "/v1/models") as response:
+        listed = (await response.json())["data"]
+    for item in listed:
+        assert item.keys() >= {"id", "object", "created", "owned_by"}
+        assert (item["object"], item["owned_by"]) == ("model", "library")
+        assert item["created"] > 1_700_000_000
+        async with server.session.get(f"{server.url}/v1/models/{item['id']}") as response:
+            assert await response.json() == item
+
+
+async def test_no_models_are_an_empty_list(tmp_path: Path) -> None:
+    async with (
+        running(echo_config(tmp_path / "empty")) as server,
+        server.session.get(server.url + "/v1/models") as response,
+    ):
+        assert await response.json() == {"object": "list", "data": []}
 
 
 async def test_an_alias_answers_and_says_who_did(home: Path) -> None:
