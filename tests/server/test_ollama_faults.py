@@ -32,6 +32,16 @@ async def test_before_the_first_byte_it_is_a_500(server: Server, fault: str) -> 
     await answered(server, CHAT, chat_of("hi"))
 
 
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(("status", "expected"), [(400, 400), (500, 500), (503, 500)])
+async def test_what_an_engine_refuses_keeps_its_kind_whether_streamed_or_not(
+    server: Server, stream: bool, status: int, expected: int
+) -> None:
+    for path, body in ((CHAT, chat_of), (GENERATE, prompt_of)):
+        asked = body({"status": status}, stream=stream)
+        assert "tiny" in await refused(server, path, asked, expected)
+
+
 async def test_an_engine_that_dies_is_told_in_ollamas_words(server: Server) -> None:
     text = await refused(server, CHAT, chat_of({"fault": "exit", "fault_after": 0}), 500)
     assert text.startswith("model runner has unexpectedly stopped")

@@ -117,6 +117,19 @@ async def test_a_context_that_is_too_long_is_dropped_and_the_reply_says_so(
     assert "longer than the context length" in await refused(server, GENERATE, strict)
 
 
+async def test_logprobs_come_with_bytes_and_as_many_rivals_as_asked(server: Server) -> None:
+    body = prompt_of({"text": "one two three"}, logprobs=True, top_logprobs=2)
+    reply = await answered(server, GENERATE, body)
+    assert "".join(token["token"] for token in reply["logprobs"]) == "one two three"
+    for token in reply["logprobs"]:
+        assert bytes(token["bytes"]).decode() == token["token"]
+        assert len(token["top_logprobs"]) == 2
+    *pieces, last = await lines(server, GENERATE, body)
+    assert [token for line in pieces for token in line["logprobs"]] == reply["logprobs"]
+    assert "logprobs" not in last
+    assert "logprobs" not in await answered(server, GENERATE, prompt_of("hi", top_logprobs=2))
+
+
 async def test_num_predict_bounds_the_tokens_and_their_logprobs(server: Server) -> None:
     body = prompt_of({"forever": True}, options={"num_predict": 10}, logprobs=True)
     reply = await answered(server, GENERATE, body)
@@ -132,6 +145,8 @@ async def test_num_predict_bounds_the_tokens_and_their_logprobs(server: Server) 
         ({"model": "nobody"}, 404, "model 'nobody' not found"),
         ({"think": True}, 400, f'"{MODEL}" does not support thinking'),
         ({"prompt": ["a"]}, 400, "prompt"),
+        ({"top_logprobs": 21}, 400, "top_logprobs must be between 0 and 20"),
+        ({"top_logprobs": -1}, 400, "top_logprobs must be between 0 and 20"),
         ({"_debug_render_only": True}, 400, "_debug_render_only"),
     ],
 )
