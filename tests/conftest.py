@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from reshore.models.catalog import STARTER_CHAT, STARTER_EMBEDDING
-from reshore.models.pull import pull
+from reshore.models.pull import Wishes, pull
 from reshore.models.store import Store
 
 # How long an example takes is no property of the code: machines are shared.
@@ -35,7 +35,7 @@ def starter_home() -> Path:
         store = Store(home / "models")
         for name in (STARTER_CHAT, STARTER_EMBEDDING):
             if store.find(name) is None:
-                asyncio.run(pull(store, name, source="index"))
+                asyncio.run(pull(store, name, Wishes(source="index")))
     return home
 
 

@@ -28,7 +28,8 @@
     ├── StoreError                  the model store or a source failed
     │   ├── BadName  ├── BadModelFile  ├── BadRecipe  ├── DigestMismatch  ├── DiskFull
     │   ├── SourceError             a registry, package index or file could not give the model
-    │   │   └── LicenceNotAccepted  its terms ask for consent; carries them
+    │   │   ├── LicenceNotAccepted  its terms ask for consent; carries them
+    │   │   └── UnfitSource         it could be had, and llama.cpp cannot answer with it (state)
     │   └── ModelInUse
     ├── RouteError                  a route cannot be set, or a version is not in the history
     ├── LedgerError                 the ledger's database failed or cannot be reached
@@ -362,6 +363,25 @@ class LicenceNotAccepted(SourceError):
         self.model = model
         self.licence = licence
         self.text = text
+
+
+class UnfitSource(SourceError):
+    """The model is there, but not worth fetching: llama.cpp could not answer with it.
+
+    Args:
+        model: its name at the source.
+        called: what it was to be called here.
+        state: the verdict, `needs a fix` or `unsupported`.
+        why: the reason, and what to do.
+    """
+
+    def __init__(self, model: str, *, called: str, state: str, why: str) -> None:
+        super().__init__(
+            f"'{model}' is not fetched: it could not be served here ({state}). {why} For an engine "
+            f'of yours that can do more, set `force = true` in [models."{called}"].'
+        )
+        self.model = model
+        self.state = state
 
 
 class ModelInUse(StoreError):

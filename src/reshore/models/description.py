@@ -80,7 +80,7 @@ def describe(shelf: Shelf, installed: Installed, wanted: str | None) -> Descript
     chat_template = configured(wanted, what) if wanted else choose(facts, go_template)
     if wanted and chat_template:
         facts = with_template(facts, chat_template)
-    config = _config(shelf, installed)
+    config = read_config(shelf, manifest.config)
     return Description(
         installed=installed,
         facts=facts,
@@ -111,7 +111,9 @@ def summarize(shelf: Shelf, installed: Installed, wanted: str | None) -> Summary
     Args:
         wanted: the chat template that the settings name.
     """
-    verdict = judge_manifest(installed.manifest, _config(shelf, installed), installed.name)
+    verdict = judge_manifest(
+        installed.manifest, read_config(shelf, installed.manifest.config), installed.name
+    )
     if verdict is not None:
         return Summary(verdict=verdict)
     try:
@@ -158,11 +160,10 @@ def servable(shelf: Shelf, description: Description) -> Servable:
     )
 
 
-def _config(shelf: Shelf, installed: Installed) -> dict[str, Any]:
-    """The manifest's config blob. What cannot be read is left to `resolve`, which checks it."""
+def read_config(shelf: Shelf, layer: Layer) -> dict[str, Any]:
+    """A config blob, {} if it is none of Ollama's form or cannot be read: `resolve` checks it."""
     try:
-        text = _text(shelf, installed.manifest.config)
-        return msgspec.json.decode(text, type=dict[str, Any])
+        return msgspec.json.decode(_text(shelf, layer), type=dict[str, Any])
     except (BadModelFile, msgspec.DecodeError, RecursionError):
         return {}
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 from reshore.models.facts import GgufFacts
 from reshore.models.manifest import DRAFT_TYPE, MODEL_TYPE, TENSOR_TYPE, Manifest
 from reshore.models.names import Name
-from reshore.models.ollama_files import RENAMED, difference
+from reshore.models.ollama_files import RENAMED, difference, renamed
 from reshore.models.templates import FILE
 
 State = Literal["servable", "needs a fix", "unsupported", "damaged"]
@@ -90,6 +90,20 @@ def judge_manifest(manifest: Manifest, config: dict[str, Any], name: Name) -> Ve
     return None
 
 
+def judge_family(config: dict[str, Any], name: Name) -> Verdict | None:
+    """What the config blob alone tells of a file that is not here yet; None if nothing.
+
+    Ollama writes the architecture in the file's header there. Those whose name alone gives a file
+    of its own converter away are judged as `judge_files` will judge them.
+    """
+    named = config.get("model_families")
+    families = [config.get("model_family"), *(named if isinstance(named, list) else ())]
+    for family in families:
+        if isinstance(family, str) and family in RENAMED:
+            return _renamed(family, name)
+    return None
+
+
 def judge_files(
     manifest: Manifest,
     facts: GgufFacts,
@@ -108,9 +122,9 @@ def judge_files(
     """
     if facts.architecture == "clip":
         return _unsupported("it is a projector without a model", "")
+    if facts.architecture in RENAMED:
+        return _renamed(facts.architecture, name)
     if reason := difference(facts):
-        if facts.architecture in RENAMED and RENAMED[facts.architecture] is None:
-            return _unsupported(reason, _upstream(name, facts.architecture))
         return _needs(reason, _upstream(name, facts.architecture))
     repair = _old_llama3(facts) or _old_llava(projector)
     if repair is not None:
@@ -204,6 +218,11 @@ def _upstream(name: Name, architecture: str) -> str:
         written = size[0].upper() if "Qwen" in upload else size[0]
         return f"Pull llama.cpp's own: `reshore pull hf.co/{upload.format(size=written)}`."
     return "Pull a GGUF that llama.cpp's converter wrote: `reshore pull hf.co/OWNER/REPO:QUANT`."
+
+
+def _renamed(architecture: str, name: Name) -> Verdict:
+    judge = _unsupported if RENAMED[architecture] is None else _needs
+    return judge(renamed(architecture), _upstream(name, architecture))
 
 
 def _needs(reason: str, fix: str, repair: Repair | None = None) -> Verdict:

@@ -76,13 +76,14 @@ _CHARSMAP = "tokenizer.ggml.precompiled_charsmap"
 def difference(facts: GgufFacts) -> str | None:
     """What llama.cpp cannot read in a text or embedding model's file; None if nothing is known."""
     if facts.architecture in RENAMED:
-        return _renamed(facts.architecture)
+        return renamed(facts.architecture)
     if any(_has(facts, pattern) for pattern in _SENSES):
         return "text, vision and projector lie in one file; llama.cpp wants the projector apart"
     return _marked(facts) or _tokenizer(facts) or _vocabulary(facts)
 
 
-def _renamed(architecture: str) -> str:
+def renamed(architecture: str) -> str:
+    """What is wrong with a file of one of the `RENAMED` architectures."""
     theirs = RENAMED[architecture]
     if theirs is None:
         return f"llama.cpp has no architecture {architecture}"

@@ -62,7 +62,7 @@ class Reader(Shelves):
         installed = self.get(name)
         shelf = shelf_of(installed)
         verdict = self.summary(installed).verdict
-        if verdict.unfit and not self._own_settings(installed).force:
+        if verdict.unfit and not self.forced(installed.name):
             raise UnfitModel(str(installed.name), state=verdict.state, why=verdict.summary)
         files = [(shelf.manifest(installed.name), installed.identity)]
         paths = {digest: shelf.blob(digest) for digest in installed.manifest.blobs}
@@ -103,7 +103,7 @@ class Reader(Shelves):
 
         A model whose files are missing or damaged has a verdict that says so; nothing is raised.
         """
-        shelf, wanted = shelf_of(installed), self._own_settings(installed).chat_template
+        shelf, wanted = shelf_of(installed), self._template(installed)
         layers = (*installed.manifest.of(MODEL_TYPE), *installed.manifest.of(PROJECTOR_TYPE))
         files = tuple(_identity(shelf.blob(layer.digest)) for layer in layers)
         if wanted:
@@ -114,6 +114,10 @@ class Reader(Shelves):
             self._summaries.put(installed.digest, files, known)
         return known
 
+    def forced(self, name: Name | str) -> bool:
+        """Whether the settings want the model to be served, however it is judged."""
+        return model_settings(self._settings, str(name)).force
+
     def check_blob(self, path: Path, digest: str) -> None:
         """Make sure that a blob, of whichever store, has its digest.
 
@@ -123,11 +127,11 @@ class Reader(Shelves):
         self._verifier.check(path, digest)
 
     def _described(self, installed: Installed) -> Description:
-        wanted = self._own_settings(installed).chat_template
-        return describe(shelf_of(installed), installed, wanted)
+        return describe(shelf_of(installed), installed, self._template(installed))
 
-    def _own_settings(self, installed: Installed) -> ModelConfig:
-        return model_settings(self._settings, str(installed.name))
+    def _template(self, installed: Installed) -> str | None:
+        """The chat template that the settings name."""
+        return model_settings(self._settings, str(installed.name)).chat_template
 
     def _shadowed(self, name: Name, manifest: Path) -> bool:
         """Whether a model of ours has appeared before one that was resolved elsewhere."""

@@ -32,6 +32,7 @@ _TABLE: dict[type[BaseException], tuple[int, str, str | None]] = {
     errors.BackendError: (502, "server_error", "backend_error"),
     errors.BadName: (400, "invalid_request_error", "invalid_model_name"),
     errors.BadRecipe: (400, "invalid_request_error", "invalid_recipe"),
+    errors.UnfitSource: (400, "invalid_request_error", "model_unfit"),
     errors.RouteError: (400, "invalid_request_error", "invalid_route"),
     errors.LedgerError: (500, "server_error", "ledger_error"),
     errors.StoreError: (500, "server_error", "model_store_error"),

@@ -14,6 +14,7 @@ from reshore.models.names import parse_name
 from reshore.models.parameters import typed_parameters
 from reshore.models.progress import OnProgress, Progress
 from reshore.models.recipe import Recipe
+from reshore.models.sources.fetch import Manner
 from reshore.server.blobs import Blobs
 from reshore.server.exchange import Exchange
 from reshore.server.native import NativeEndpoint
@@ -99,8 +100,10 @@ class Pull(ManagementEndpoint):
         name = checked_name(request.asked, "invalid model name")
         store = self._services.store
 
+        wishes = pull.Wishes(insecure=bool(request.insecure))
+
         async def work(on_progress: OnProgress) -> None:
-            await pull.pull(store, name, on_progress=on_progress, insecure=bool(request.insecure))
+            await pull.pull(store, name, wishes, Manner(on_progress=on_progress))
 
         await self._work(exchange, work, stream=request.stream)
 

@@ -12,7 +12,8 @@ from aiohttp import web
 
 from reshore.errors import DigestMismatch, SourceError
 from reshore.models.progress import Progress
-from reshore.models.pull import pull
+from reshore.models.pull import Wishes, pull
+from reshore.models.sources.fetch import Manner
 from reshore.models.sources.patience import Parts, Patience
 from reshore.models.store import Store
 from tests.models.sources.scripted_registry import Reply, listening, ranged, sha256
@@ -77,16 +78,20 @@ async def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         yield hub
 
 
-async def fetch(store: Store, name: str, **options: Any) -> list[Progress]:
+async def fetch(
+    store: Store, name: str, *, as_name: str | None = None, parts: Parts | None = None
+) -> list[Progress]:
     events: list[Progress] = []
     await pull(
         store,
         name,
-        insecure=True,
-        on_progress=events.append,
-        clock=PromptClock(),
-        patience=Patience(connect_s=2, stall_s=2),
-        **options,
+        Wishes(insecure=True, as_name=as_name),
+        Manner(
+            on_progress=events.append,
+            clock=PromptClock(),
+            patience=Patience(connect_s=2, stall_s=2),
+            parts=parts or Parts(),
+        ),
     )
     return events
 

@@ -16,10 +16,12 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reshore.errors import BadModelFile, DigestMismatch, DiskFull, SourceError
-from reshore.models.manifest import CONFIG_TYPE, LICENSE_TYPE, MODEL_TYPE
+from reshore.config import ModelConfig
+from reshore.errors import BadModelFile, DigestMismatch, DiskFull, SourceError, UnfitSource
+from reshore.models.manifest import CONFIG_TYPE, LICENSE_TYPE, MODEL_TYPE, TENSOR_TYPE
 from reshore.models.progress import Progress
-from reshore.models.pull import pull
+from reshore.models.pull import Wishes, pull
+from reshore.models.sources.fetch import Manner
 from reshore.models.sources.patience import Parts, Patience, Unreached
 from reshore.models.store import Store
 from tests.models.sources.scripted_registry import (
@@ -88,11 +90,13 @@ class Puller:
         await pull(
             self.store,
             registry.name,
-            insecure=True,
-            on_progress=self.note,
-            clock=self.clock,
-            patience=self.patience,
-            parts=self.parts,
+            Wishes(insecure=True),
+            Manner(
+                clock=self.clock,
+                on_progress=self.note,
+                patience=self.patience,
+                parts=self.parts,
+            ),
         )
 
 
@@ -872,6 +876,72 @@ class TestTogether:
         assert registry.ranges[-1] == "bytes=800-"
 
 
+class TestFitness:
+    """What llama.cpp is known not to run is refused before it is fetched."""
+
+    @staticmethod
+    def serve(registry: ScriptedRegistry, kind: str, **config: object) -> str:
+        """Let the registry have a model of one layer with this config blob; the blob's digest."""
+        body = json.dumps(config).encode()
+        registry.blobs[sha256(body)] = body
+        registry.manifest = registry.manifest_of((CONFIG_TYPE, body), (kind, registry.model))
+        return sha256(body)
+
+    @pytest.mark.parametrize(
+        ("kind", "config", "reason"),
+        [
+            (TENSOR_TYPE, {}, "separate tensors"),
+            (MODEL_TYPE, {"model_format": "safetensors"}, "separate tensors"),
+            (MODEL_TYPE, {"remote_host": "https://ollama.com"}, "cloud"),
+            (MODEL_TYPE, {"model_family": "mllama"}, "no architecture mllama"),
+            (MODEL_TYPE, {"model_families": ["gptoss"]}, "its architecture is gptoss"),
+        ],
+    )
+    async def test_nothing_is_fetched_but_the_config(
+        self,
+        store: Store,
+        registry: ScriptedRegistry,
+        fetch: Puller,
+        kind: str,
+        config: dict[str, object],
+        reason: str,
+    ) -> None:
+        self.serve(registry, kind, **config)
+        with pytest.raises(UnfitSource, match=rf"(?i){reason}.*`reshore pull .*force = true"):
+            await fetch(registry)
+        assert registry.ranges == []
+        assert reason in fetch.events[-1].status
+        assert left(store) == set()
+
+    async def test_a_config_that_another_model_has_stays(
+        self, store: Store, registry: ScriptedRegistry, fetch: Puller
+    ) -> None:
+        digest = self.serve(registry, MODEL_TYPE, model_family="mllama")
+        forcing = Store(store.root, settings={"m": ModelConfig(force=True)})
+        await pull(forcing, registry.name, Wishes(insecure=True, as_name="m"))
+        with pytest.raises(UnfitSource):
+            await fetch(registry)
+        assert store.blob(digest).exists()
+
+    async def test_who_insists_gets_it(
+        self, store: Store, registry: ScriptedRegistry, clock: PromptClock
+    ) -> None:
+        self.serve(registry, MODEL_TYPE, model_family="mllama")
+        name = registry.url.removeprefix("http://") + "/ns/model:tag"
+        forcing = Store(store.root, settings={name: ModelConfig(force=True)})
+        await Puller(forcing, clock)(registry)
+        assert forcing.resolve(name).model_path.read_bytes() == registry.model
+
+    async def test_a_config_that_says_nothing_stops_nothing(
+        self, store: Store, registry: ScriptedRegistry, fetch: Puller
+    ) -> None:
+        body = b"[" * 10_000
+        registry.blobs[sha256(body)] = body
+        registry.manifest = registry.manifest_of((CONFIG_TYPE, body), (MODEL_TYPE, registry.model))
+        await fetch(registry)
+        assert len(store.list()) == 1
+
+
 class TestReaching:
     async def test_http_must_be_allowed(self, store: Store) -> None:
         with pytest.raises(SourceError, match="insecure protocol http"):
@@ -881,7 +951,7 @@ class TestReaching:
         with pytest.raises(
             SourceError, match=r"127\.0\.0\.1:1 cannot be reached.*create"
         ) as caught:
-            await pull(store, "http://127.0.0.1:1/ns/model", insecure=True)
+            await pull(store, "http://127.0.0.1:1/ns/model", Wishes(insecure=True))
         assert isinstance(caught.value.__cause__, Unreached)
 
     async def test_ollamas_registry_out_of_reach_leads_to_the_catalog(
@@ -896,4 +966,4 @@ class TestReaching:
         self, store: Store
     ) -> None:
         with pytest.raises(SourceError, match=r"smollm2:135m, all-minilm:latest"):
-            await pull(store, "llama3", source="index")
+            await pull(store, "llama3", Wishes(source="index"))

@@ -8,7 +8,8 @@ import pytest
 from aiohttp import web
 
 from reshore.errors import BadModelFile, BadName, SourceError
-from reshore.models.pull import pull
+from reshore.models.pull import Wishes, pull
+from reshore.models.sources.fetch import Manner
 from reshore.models.sources.patience import Parts, Patience
 from reshore.models.sources.url import is_address, name_of
 from reshore.models.store import Store
@@ -60,10 +61,12 @@ async def fetch(
     await pull(
         store,
         address,
-        insecure=True,
-        clock=PromptClock(),
-        patience=Patience(connect_s=2, stall_s=2, retries=retries),
-        parts=parts,
+        Wishes(insecure=True),
+        Manner(
+            clock=PromptClock(),
+            patience=Patience(connect_s=2, stall_s=2, retries=retries),
+            parts=parts or Parts(),
+        ),
     )
 
 
@@ -75,7 +78,7 @@ async def test_a_file_becomes_a_model_of_its_name(store: Store, server: FileServ
 
 
 async def test_it_may_be_called_otherwise(store: Store, server: FileServer) -> None:
-    await pull(store, server.address, insecure=True, as_name="mine:v1")
+    await pull(store, server.address, Wishes(insecure=True, as_name="mine:v1"))
     assert [str(model.name) for model in store.list()] == ["mine:v1"]
 
 

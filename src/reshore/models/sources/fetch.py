@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import aiohttp
 from yarl import URL
 
-from reshore.clock import Clock
-from reshore.errors import DigestMismatch, DiskFull
+from reshore.clock import Clock, SystemClock
+from reshore.errors import DigestMismatch, DiskFull, UnfitSource
 from reshore.models.blocking import blocking
 from reshore.models.manifest import Layer
-from reshore.models.progress import OnProgress, Progress, pulling
+from reshore.models.progress import OnProgress, Progress, ignore, pulling
 from reshore.models.sources.arrival import sole_writer
 from reshore.models.sources.patience import Parts, Patience, WrongSize
 from reshore.models.sources.transfer import Open, Transfer
@@ -25,8 +25,8 @@ from reshore.models.store import Store
 class Manner:
     """How files are fetched: with which clock and patience, in which parts, telling whom."""
 
-    clock: Clock
-    on_progress: OnProgress
+    clock: Clock = field(default_factory=SystemClock)
+    on_progress: OnProgress = ignore
     patience: Patience = field(default_factory=Patience)
     parts: Parts = field(default_factory=Parts)
 
@@ -55,7 +55,8 @@ def ranges_of(web: Web, url: URL, missing: str, *, version: str = "") -> Open:
 async def whole_or_not(store: Store, layers: Iterable[Layer]) -> AsyncIterator[None]:
     """Make room for the files of one model; none of those fetched within stays without the rest.
 
-    That holds when a source sends what it should not and when the disk is full. A transfer that
+    That holds when a source sends what it should not, when the model turns out to be none for
+    llama.cpp, and when the disk is full. A transfer that
     was only cut, or cancelled, keeps the files that are complete: the next one goes on from there.
 
     Raises:
@@ -65,7 +66,7 @@ async def whole_or_not(store: Store, layers: Iterable[Layer]) -> AsyncIterator[N
     await blocking(store.blobs.check_space, sum(layer.size for layer in missing))
     try:
         yield
-    except (DigestMismatch, WrongSize, DiskFull):
+    except (DigestMismatch, WrongSize, DiskFull, UnfitSource):
         await blocking(store.drop_blobs, {layer.digest for layer in missing})
         raise
 
