@@ -143,10 +143,18 @@ async def test_reasoning_effort_is_told_to_the_template(
     assert sent.get("chat_template_kwargs") == told
 
 
-@pytest.mark.parametrize("effort", ["ultra", "lots", ""])
-async def test_an_unknown_effort_is_refused(server: Server, effort: str) -> None:
-    error = await server.refusal(PATH, chat_body("hi", reasoning_effort=effort))
-    assert (error["param"], error["type"]) == ("reasoning_effort", "invalid_request_error")
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("reasoning_effort", "ultra"),
+        ("reasoning_effort", "lots"),
+        ("reasoning_effort", ""),
+        ("reasoning", {"effort": "low"}),
+    ],
+)
+async def test_an_unknown_effort_is_refused(server: Server, field: str, value: Any) -> None:
+    error = await server.refusal(PATH, chat_body("hi", **{field: value}))
+    assert (error["param"], error["type"]) == (field, "invalid_request_error")
 
 
 @pytest.mark.parametrize("top", [-1, 21])

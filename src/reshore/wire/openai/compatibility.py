@@ -49,7 +49,8 @@ extensions, some are what OpenAI's own SDKs and older clients send besides.
   takes the place of `[DONE]`.
 - Log-probabilities carry the tokens' UTF-8 `bytes`. Completions have the legacy shape; offsets
   count characters of `text`, from its begin.
-- Errors are `{"error": {"message", "type", "param", "code"}}`.
+- Errors are `{"error": {"message", "type", "param", "code"}}`. Bodies are taken as plain JSON: one
+  with a `Content-Encoding` is a 415.
 
 ## Endpoints
 
