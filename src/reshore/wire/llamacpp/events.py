@@ -119,7 +119,7 @@ def decode_event(payload: bytes) -> Chunk | None:
     if delta is None:
         return _text_chunk(choice, event)
     news = delta.content or delta.tool_calls or delta.reasoning_content or choice.finish_reason
-    if not (news or choice.logprobs):  # a token whose text is held back still has its logprobs
+    if not (news or choice.logprobs):  # a token without text may have logprobs
         return None
     return Chunk(
         index=choice.index,
