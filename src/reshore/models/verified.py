@@ -2,11 +2,13 @@
 
 Hashing a model of 40 GB takes a minute, so a blob is hashed again only when its file has changed:
 device, inode, size and modification time are remembered in `verified.json` of the store, for
-blobs of read-only stores too. The file is a cache: losing it costs time and nothing else.
+blobs of read-only stores too. The file is a cache: losing it costs time and nothing else. On a disk
+that is full or only read the process remembers for itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -105,18 +107,22 @@ class Verifier:
         self._remember(*_keyed(identity, digest))
 
     def _remember(self, key: str, entry: _Entry) -> None:
-        with self._guard, locked(self._lock):
-            entries = self._load() | {key: entry}
-            while len(entries) > _ENTRIES_LIMIT:
-                del entries[next(iter(entries))]
-            self._known = entries
-            write_atomic(self._memory, msgspec.json.encode(entries), durable=False)
+        with self._guard:
+            self._learn({key: entry})
+            with contextlib.suppress(OSError), locked(self._lock):
+                self._learn(self._load() | {key: entry})
+                write_atomic(self._memory, msgspec.json.encode(self._known), durable=False)
 
     def _remembered(self, key: str) -> _Entry | None:
         with self._guard:
             if key not in self._known:  # another process may have verified it
-                self._known = self._load()
+                self._learn(self._load())
             return self._known.get(key)
+
+    def _learn(self, entries: dict[str, _Entry]) -> None:
+        self._known |= entries
+        while len(self._known) > _ENTRIES_LIMIT:
+            del self._known[next(iter(self._known))]
 
     def _load(self) -> dict[str, _Entry]:
         try:
