@@ -30,7 +30,26 @@ RANKS = {
 }
 
 # These are where bugs would hide, so these are where tests are instant.
-PURE = ("wire", "checks", "engine/grammar", "engine/plan.py", "routing/aliases.py")
+PURE = (
+    "wire",
+    "checks",
+    "engine/grammar",
+    "engine/plan.py",
+    "routing/aliases.py",
+    "routing/complexity.py",
+    "routing/content.py",
+    "routing/decide.py",
+    "routing/explain.py",
+    "routing/parsing.py",
+    "routing/patterns.py",
+    "routing/plan.py",
+    "routing/policy.py",
+    "routing/privacy.py",
+    "routing/sticky.py",
+    "routing/syntax.py",
+    "routing/table.py",
+    "routing/tiers.py",
+)
 IMPURE = {"asyncio", "aiohttp", "starlette", "uvicorn", "socket", "http", "sqlite3", "subprocess"}
 
 
