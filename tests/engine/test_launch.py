@@ -137,6 +137,17 @@ def test_a_projector_and_several_gpus_are_passed_on(tmp_path: Path) -> None:
     assert plan.weights_bytes == model.facts.weight_bytes + 1500
 
 
+def test_adapters_are_passed_on_and_planned_for(tmp_path: Path) -> None:
+    paths = tuple(tmp_path / name for name in ("a.gguf", "b.gguf"))
+    for path in paths:
+        path.write_bytes(b"x" * 1000)
+    model = msgspec.structs.replace(servable(), adapter_paths=paths)
+    plan = launcher(tmp_path).plan(model, GB)
+    words = server_arguments(model, plan)
+    assert [words[i + 1] for i, word in enumerate(words) if word == "--lora"] == [*map(str, paths)]
+    assert plan.weights_bytes == model.facts.weight_bytes + 2000
+
+
 def test_a_program_that_may_know_of_a_gpu_decides_itself_unless_told(tmp_path: Path) -> None:
     model = servable()
     plan = launcher(tmp_path).plan(model, GB)

@@ -11,7 +11,7 @@ from reshore.config import EngineConfig
 from reshore.engine.base import LaunchPlan
 from reshore.engine.hardware import Gpu, Hardware
 from reshore.engine.kv import kv_bytes_per_layer
-from reshore.engine.plan import compute_bytes, make_plan
+from reshore.engine.plan import NOTHING, Attached, compute_bytes, make_plan
 from reshore.errors import OutOfMemory
 from reshore.models.facts import GgufFacts
 from tests.engine.samples import GB, HARDWARE, encoder, facts
@@ -25,6 +25,7 @@ def plan(
     *,
     budget: int = 8 * GB,
     gpus: tuple[Gpu, ...] = (),
+    attached: Attached = NOTHING,
     **more: object,
 ) -> LaunchPlan:
     hardware = msgspec.structs.replace(HARDWARE, gpus=gpus)
@@ -34,7 +35,7 @@ def plan(
         hardware,
         budget_bytes=budget,
         embedding=bool(more.get("embedding")),
-        projector_bytes=int(str(more.get("projector_bytes", 0))),
+        attached=attached,
     )
 
 
@@ -193,7 +194,29 @@ def test_a_mixture_counts_the_experts_that_a_token_uses() -> None:
 
 
 def test_a_projector_is_part_of_the_memory() -> None:
-    assert plan(projector_bytes=100).weights_bytes == plan().weights_bytes + 150
+    seeing = plan(attached=Attached(projector_bytes=100))
+    assert seeing.weights_bytes == plan().weights_bytes + 150
+
+
+def test_adapters_are_part_of_the_memory() -> None:
+    tuned = plan(attached=Attached(adapter_bytes=3000))
+    assert tuned.memory_bytes == plan().memory_bytes + 3000
+    room = plan().memory_bytes - plan().prompt_cache_bytes
+    assert plan(budget=room).slots == 4
+    assert plan(budget=room, attached=Attached(adapter_bytes=3000)).slots == 3
+
+
+def test_what_is_attached_takes_its_part_of_a_gpu() -> None:
+    alone, small = plan(gpus=(gpu(8 * GB),)), (gpu(800_000_000),)
+    for more in (Attached(adapter_bytes=30_000), Attached(projector_bytes=20_000)):
+        made = plan(gpus=(gpu(8 * GB),), attached=more)
+        assert made.gpu_layers == 31
+        assert made.gpu_bytes == alone.gpu_bytes + 30_000
+        assert made.memory_bytes == alone.memory_bytes
+    for large in (Attached(adapter_bytes=100 * MIB), Attached(projector_bytes=100 * MIB)):
+        made = plan(gpus=small, attached=large)
+        assert 0 < made.gpu_layers < plan(gpus=small).gpu_layers
+        assert made.gpu_bytes <= 800_000_000 - 512 * MIB
 
 
 def test_a_large_gpu_takes_every_layer_and_the_output() -> None:
@@ -281,22 +304,36 @@ machines = st.builds(
     st.booleans(),
 )
 budgets = st.integers(0, 32 * GB)
+beside = st.builds(
+    Attached, projector_bytes=st.integers(0, 2 * GB), adapter_bytes=st.integers(0, 2 * GB)
+)
 
 
 def attempt(
-    header: GgufFacts, wish: EngineConfig, machine: Hardware, budget: int
+    header: GgufFacts,
+    wish: EngineConfig,
+    machine: Hardware,
+    budget: int,
+    attached: Attached = NOTHING,
 ) -> LaunchPlan | None:
     try:
-        return make_plan(header, wish, machine, budget_bytes=budget, embedding=not header.causal)
+        return make_plan(
+            header,
+            wish,
+            machine,
+            budget_bytes=budget,
+            embedding=not header.causal,
+            attached=attached,
+        )
     except OutOfMemory:
         return None
 
 
-@given(headers, wishes, machines, budgets)
+@given(headers, wishes, machines, budgets, beside)
 def test_no_plan_is_over_its_budget_or_its_gpus(
-    header: GgufFacts, wish: EngineConfig, machine: Hardware, budget: int
+    header: GgufFacts, wish: EngineConfig, machine: Hardware, budget: int, attached: Attached
 ) -> None:
-    made = attempt(header, wish, machine, budget)
+    made = attempt(header, wish, machine, budget, attached)
     if made is not None:
         assert 0 <= made.memory_bytes <= budget
         assert made.gpu_bytes <= sum(each.free_bytes for each in machine.gpus)

@@ -18,7 +18,7 @@ from reshore.engine.base import LaunchPlan
 from reshore.engine.child import Guarded, Launch
 from reshore.engine.environment import child_environment
 from reshore.engine.hardware import Hardware, memory
-from reshore.engine.plan import make_plan
+from reshore.engine.plan import Attached, make_plan
 from reshore.engine.process import ProcessEngine
 from reshore.engine.spawn import Command
 from reshore.models import templates
@@ -54,14 +54,13 @@ class EngineLauncher:
             OutOfMemory: not even the smallest plan fits; says how much is needed.
         """
         settings = self._config.engine_for(model.name)
-        projector = model.projector_path.stat().st_size if model.projector_path else 0
         return make_plan(
             model.facts,
             settings,
             self._hardware_for(settings),
             budget_bytes=budget_bytes,
             embedding="embedding" in model.capabilities,
-            projector_bytes=projector,
+            attached=attached(model),
             model=model.name,
         )
 
@@ -83,6 +82,15 @@ class EngineLauncher:
             return _python_command(model, plan, settings, key)
 
         return ProcessEngine(model, plan, command, load_timeout_s=settings.load_timeout_s)
+
+
+def attached(model: Servable) -> Attached:
+    """The sizes of the files that an engine loads beside the model's own."""
+    projector = model.projector_path
+    return Attached(
+        projector_bytes=projector.stat().st_size if projector else 0,
+        adapter_bytes=sum(path.stat().st_size for path in model.adapter_paths),
+    )
 
 
 def _python_command(model: Servable, plan: LaunchPlan, settings: EngineConfig, key: str) -> Command:
