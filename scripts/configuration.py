@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from msgspec import inspect
 
 from reshore.config import OLLAMA_NAMES, is_table, keys, variable
+from reshore.config.upstreams import Kind
 from reshore.models.templates import NAMES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,6 +79,7 @@ def documentation() -> str:
         '- `[aliases]` maps the names that clients send to installed models: `"gpt-4o-mini" = '
         '"smollm2:135m"`. Globs are allowed (`"ft:gpt-4o-mini:*"`); an exact name wins, then the '
         "glob with the longest literal beginning.",
+        *_upstreams(),
         "",
         "## Names from Ollama",
         "",
@@ -119,8 +121,46 @@ def example() -> str:
         "",
         '# [models."nomic-embed-text"]',
         '# prompt_name = "document"',
+        "",
+        "# Remote APIs that may answer. Keys: RESHORE_UPSTREAM_<NAME>_KEY, or key_file.",
+        "# [upstreams.openai]",
+        '# key_file = "openai.key"',
+        "",
+        "# [upstreams.gpu-box]",
+        '# url = "http://192.168.1.20:8000"',
+        '# kind = "vllm"',
+        '# models = { "gpt-4o-mini" = "Qwen/Qwen2.5-7B-Instruct" }',
     ]
     return "\n".join(lines) + "\n"
+
+
+def _upstreams() -> list[str]:
+    return [
+        "- `[upstreams.NAME]` is a remote API that may answer: anything that speaks OpenAI's. What "
+        "is unset is as usual for its kind. **Keys are not written here**: "
+        "`RESHORE_UPSTREAM_<NAME>_KEY` holds them (comma-separated for several), or the file that "
+        "`key_file` names.",
+        "    - `url`: with or without the path of its API (`http://gpu-box:8000`); needed except "
+        "for `openai` and `openrouter`.",
+        f"    - `kind`: {_kinds()}; changes defaults and nothing else.",
+        "    - `key_file`: one key a line; a key that is rate limited or refused rests while "
+        "others work. `ca_file`: PEM file of the authority that signed its certificate. Both relative to "
+        "`RESHORE_HOME`.",
+        "    - `connect_timeout_s` (5), `first_token_timeout_s` (60; 120 for engines of your own), "
+        "`token_timeout_s` (30; 60) between tokens, `total_timeout_s` (600; 1800). A model that "
+        "thinks for minutes before its first word needs a longer `first_token_timeout_s`.",
+        "    - `models`: a table of names as clients know them to names as the upstream knows "
+        "them.",
+        "    - `forward = false`: endpoints that reshore has no codec for do not go there. The "
+        "first upstream that takes them does.",
+        "    - `max_connections`: at a time; 0: as many as there are requests. `price_as`: the "
+        "provider whose prices it has. `usage = false`: do not ask streams for token counts, for "
+        "a server that refuses the question.",
+    ]
+
+
+def _kinds() -> str:
+    return ", ".join(f"`{kind}`" for kind in get_args(Kind))
 
 
 def _description(entry: inspect.Field) -> str:

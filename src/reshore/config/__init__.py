@@ -21,6 +21,7 @@ from reshore.config.load import Layers, load, read_layers
 from reshore.config.models import ModelConfig, model_settings
 from reshore.config.pool import PoolConfig
 from reshore.config.tree import Config
+from reshore.config.upstreams import Timeouts, UpstreamConfig, key_variable, read_keys
 
 __all__ = [
     "OLLAMA_NAMES",
@@ -32,12 +33,16 @@ __all__ = [
     "ModelConfig",
     "PoolConfig",
     "Seconds",
+    "Timeouts",
+    "UpstreamConfig",
     "is_table",
+    "key_variable",
     "keys",
     "load",
     "model_settings",
     "parse_duration",
     "parse_host",
+    "read_keys",
     "read_layers",
     "variable",
 ]

@@ -23,6 +23,7 @@ from reshore.config.keys import (
     variable,
 )
 from reshore.config.tree import Config
+from reshore.config.upstreams import check_names, is_key_variable, key_variable
 from reshore.errors import ConfigError
 
 DEFAULT = "default"
@@ -58,9 +59,11 @@ class Layers(Struct, frozen=True, kw_only=True):
             ConfigError: an unknown key, or a value of the wrong type.
         """
         try:
-            return msgspec.convert(self.tree, Config, strict=False, dec_hook=_decode)
+            config = msgspec.convert(self.tree, Config, strict=False, dec_hook=_decode)
         except msgspec.ValidationError as error:
             raise ConfigError(self._explain(str(error))) from error
+        check_names(config.upstreams, self.file)
+        return config
 
     def _has(self, key: str) -> bool:
         table: Any = self.tree
@@ -121,6 +124,7 @@ def read_layers(
         _put(tree, dotted, value)
         places[dotted] = name
     tree["home"] = home
+    _check_key_variables(env, tree, file)
     return Layers(tree=tree, file=file, places=places)
 
 
@@ -138,13 +142,29 @@ def _from_env(env: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
     entries = keys()
     known = {variable(dotted): dotted for dotted, entry in entries.items() if not is_table(entry)}
     theirs = [name for name in OLLAMA_NAMES if env.get(name)]
-    ours = [name for name in env if name.startswith("RESHORE_") and name not in _NOT_SETTINGS]
+    ours = [name for name in env if name.startswith("RESHORE_") and not _is_no_setting(name)]
     for name in theirs + ours:  # in this order: ours win
         dotted = OLLAMA_NAMES.get(name) or known.get(name)
         if dotted is None:
             raise ConfigError(f"environment: unknown setting {name}.{did_you_mean(name, known)}")
         value = _ollama_value(name, env[name])
         yield dotted, _pieces(value) if is_list(entries[dotted]) else value, name
+
+
+def _is_no_setting(name: str) -> bool:
+    return name in _NOT_SETTINGS or is_key_variable(name)
+
+
+def _check_key_variables(env: Mapping[str, str], tree: Mapping[str, Any], file: Path) -> None:
+    """A key for an upstream that is not there is most likely a misspelt one."""
+    upstreams = tree.get("upstreams")
+    known = [key_variable(name) for name in upstreams] if isinstance(upstreams, Mapping) else []
+    for name in env:
+        if is_key_variable(name) and name not in known:
+            raise ConfigError(
+                f"environment: {name} is the key of an upstream that {file} does not have."
+                f"{did_you_mean(name, known)}"
+            )
 
 
 def _ollama_value(name: str, value: str) -> str:

@@ -13,6 +13,7 @@ from reshore.config.engine import EngineConfig
 from reshore.config.limits import LimitsConfig
 from reshore.config.models import ModelConfig, model_settings
 from reshore.config.pool import PoolConfig
+from reshore.config.upstreams import UpstreamConfig
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,6 +49,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pool: PoolConfig = PoolConfig()
     limits: LimitsConfig = LimitsConfig()
     models: dict[str, ModelConfig] = {}
+    upstreams: dict[str, UpstreamConfig] = {}
     aliases: Annotated[
         dict[str, str], Meta(description="name or glob that clients send -> installed model")
     ] = {}
