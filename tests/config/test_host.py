@@ -24,12 +24,23 @@ from reshore.errors import ConfigError
         ("'1.2.3.4'", ("1.2.3.4", 11434)),
         ("1.2.3.4:66000", ("1.2.3.4", 11434)),
         (" 0.0.0.0:5 ", ("0.0.0.0", 5)),
+        ("example.com", ("example.com", 11434)),
+        ("example.com:0", ("example.com", 0)),
+        (":66000", ("127.0.0.1", 11434)),
+        ("[::]", ("::", 11434)),
+        ('"1.2.3.4"', ("1.2.3.4", 11434)),
+        ('" 1.2.3.4 "', ("1.2.3.4", 11434)),
+        ("http://example.com:1234", ("example.com", 1234)),
+        ("https://example.com", ("example.com", 443)),
+        ("https://example.com:1234/", ("example.com", 1234)),
+        ("https://example.com/ollama", ("example.com", 443)),
     ],
 )
 def test_addresses_are_read_as_ollama_reads_them(text: str, expected: tuple[str, int]) -> None:
     assert parse_host(text) == expected
 
 
-def test_a_port_that_is_no_number_is_refused() -> None:
+@pytest.mark.parametrize("text", ["1.2.3.4:http", ":-1"])
+def test_a_port_that_is_no_number_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="not an address"):
-        parse_host("1.2.3.4:http")
+        parse_host(text)

@@ -44,6 +44,18 @@ def test_ollama_names_count_where_reshore_says_nothing(tmp_path: Path) -> None:
     assert config.origins == ("https://a.example", "https://b.example")
 
 
+@pytest.mark.parametrize(("text", "seconds"), [("5m", 300), ("60", 60), ("-1", -1), ("0", 0)])
+def test_ollamas_keep_alive_is_a_number_or_a_duration(
+    tmp_path: Path, text: str, seconds: float
+) -> None:
+    assert load(env=env(tmp_path, OLLAMA_KEEP_ALIVE=text)).pool.keep_alive == seconds
+
+
+def test_a_keep_alive_that_is_neither_is_no_silent_default(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"OLLAMA_KEEP_ALIVE: .*'1d' is not a duration"):
+        load(env=env(tmp_path, OLLAMA_KEEP_ALIVE="1d"))
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

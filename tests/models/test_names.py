@@ -24,6 +24,7 @@ from reshore.models.names import Name, parse_name
         ("_x", "registry.ollama.ai/library/_x:latest", "_x:latest"),
         ("Registry.Ollama.AI/Library/x", "Registry.Ollama.AI/Library/x:latest", "x:latest"),
         ("a" * 80 + ":" + "t" * 80, None, "a" * 80 + ":" + "t" * 80),
+        ("h" * 350 + "/n/m:t", "h" * 350 + "/n/m:t", "h" * 350 + "/n/m:t"),
     ],
 )
 def test_names_get_their_defaults(text: str, full: str | None, shown: str) -> None:

@@ -7,6 +7,7 @@ import re
 from reshore.errors import ConfigError
 
 _DEFAULT_PORT = 11434
+_AROUND = " \t\r\n\"'"  # blanks and quotes, as files of environment variables leave them
 
 
 def parse_host(value: str) -> tuple[str, int]:
@@ -18,7 +19,7 @@ def parse_host(value: str) -> tuple[str, int]:
     Raises:
         ConfigError: the port is not a number.
     """
-    text = value.strip().strip("\"'")
+    text = value.strip(_AROUND)
     scheme, separator, rest = text.partition("://")
     default = _DEFAULT_PORT
     if separator:
