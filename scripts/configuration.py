@@ -144,8 +144,8 @@ def _upstreams() -> list[str]:
         "for `openai` and `openrouter`.",
         f"    - `kind`: {_kinds()}; changes defaults and nothing else.",
         "    - `key_file`: one key a line; a key that is rate limited or refused rests while "
-        "others work. `ca_file`: PEM file of the authority that signed its certificate. Both relative to "
-        "`RESHORE_HOME`.",
+        "others work. `ca_file`: PEM file of the authority that signed its certificate. Both "
+        "relative to `RESHORE_HOME`.",
         "    - `connect_timeout_s` (5), `first_token_timeout_s` (60; 120 for engines of your own), "
         "`token_timeout_s` (30; 60) between tokens, `total_timeout_s` (600; 1800). A model that "
         "thinks for minutes before its first word needs a longer `first_token_timeout_s`.",
