@@ -166,6 +166,22 @@ async def test_a_token_is_fetched_from_the_registry_itself(
     assert "me/mine:v1" in registry.manifests
 
 
+async def test_a_token_is_asked_for_at_no_other_host(
+    registry: TakingRegistry, give: Pusher
+) -> None:
+    async with TakingRegistry().serve() as other:
+
+        async def fault(request: web.Request) -> Reply | None:
+            challenge = f'Bearer realm="{other.url}/token",service="s",scope="push"'
+            return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+
+        registry.fault = fault
+        with pytest.raises(SourceError, match="only taken from itself"):
+            await give()
+        assert other.seen == []
+    assert registry.blobs == {}
+
+
 async def test_an_upload_is_sent_to_no_other_host(registry: TakingRegistry, give: Pusher) -> None:
     async with TakingRegistry().serve() as other:
 

@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from reshore.models.modelfile import parse_modelfile
 from reshore.models.store import Store
 from tests.models.sources.scripted_registry import Reply, ScriptedRegistry, cut_after
 from tests.models.sources.taking_registry import TakingRegistry
@@ -244,6 +245,28 @@ class TestCreate:
             f'{"stop":30} "a b"',
             f'{"stop":30} "c"',
         }
+
+    async def test_all_that_a_model_was_made_of_is_shown(self, server: Server) -> None:
+        body = {
+            "model": "whole",
+            "from": "tiny",
+            "license": ["Terms one.", "Terms two."],
+            "template": "{{ .Prompt }}",
+            "system": "Be brief.",
+            "parameters": {"top_k": 7},
+            "messages": [{"role": "user", "content": "hi"}],
+        }
+        await events(server, "/api/create", body)
+        _, shown = await server.post("/api/show", {"model": "whole"})
+        assert shown["license"].splitlines() == ["Terms one.", "Terms two."]
+        assert (shown["template"], shown["system"]) == ("{{ .Prompt }}", "Be brief.")
+        assert shown["messages"] == [{"role": "user", "content": "hi"}]
+        assert shown["model_info"]["general.architecture"] == "llama"
+        assert set(shown["details"]) >= {"format", "family", "parameter_size", "quantization_level"}
+        recipe = parse_modelfile(shown["modelfile"])
+        assert (recipe.system, recipe.template) == ("Be brief.", "{{ .Prompt }}")
+        assert recipe.parameters == {"top_k": 7}
+        assert recipe.licenses == ("Terms one.", "Terms two.")
 
     async def test_of_a_model_of_two_files_the_projector_is_shown_too(
         self, server: Server, tiny: bytes, tmp_path: Path

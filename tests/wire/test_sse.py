@@ -78,6 +78,13 @@ def test_an_event_is_not_given_before_its_end() -> None:
     assert decoder.feed(b"c\n\n") == [b"bc"]
 
 
+def test_a_large_event_in_many_segments() -> None:
+    body = b'{"content":"' + b"x" * 1_000_000 + b'"}'
+    stream = b"data: " + body + b"\n\ndata: [DONE]\n\n"
+    parts = [stream[start : start + 65_536] for start in range(0, len(stream), 65_536)]
+    assert decode(*parts) == [body, b"[DONE]"]
+
+
 def test_only_one_space_belongs_to_the_colon() -> None:
     assert decode(b"data:  two\n\n") == [b" two"]
 

@@ -67,6 +67,8 @@ def test_another_keep_alive_is_refused_in_ollamas_words(value: Any, message: str
         (True, Think(thinking=True)),
         (False, Think(thinking=False)),
         ("low", Think(thinking=True, effort="low")),
+        ("medium", Think(thinking=True, effort="medium")),
+        ("high", Think(thinking=True, effort="high")),
         ("max", Think(thinking=True, effort="max")),
     ],
 )
