@@ -2,6 +2,9 @@ import json
 
 import pytest
 
+from reshore.models.catalog import STARTER_CHAT
+from reshore.models.store import Store
+from tests.cli.conftest import execute
 from tests.models.tiny import write_tiny_gguf
 
 
@@ -129,3 +132,20 @@ def test_smaller_numbers_on_request(cli, tmp_path):
     assert ended.code == 0, ended.err
     assert "quantizing F32 model to Q8_0" in ended.err
     assert json.loads(cli("show", "small", "--json").out)["quantization"] == "Q8_0"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_model_made_of_a_file_is_shown_and_makes_sense(home, starter_home, tmp_path):
+    weights = Store(starter_home / "models").resolve(STARTER_CHAT).model_path
+    recipe = tmp_path / "Modelfile"
+    recipe.write_text(f"FROM {weights}\nPARAMETER temperature 0\nPARAMETER num_ctx 512\n")
+    real = {"RESHORE_ENGINE_KIND": "wheel"}
+    made = execute(home, "create", "mine", "-f", str(recipe), **real)
+    assert made.code == 0, made.err
+    shown = json.loads(execute(home, "show", "mine", "--json", **real).out)
+    assert shown["parameters"] == {"temperature": 0.0, "num_ctx": 512}
+    assert "completion" in shown["capabilities"]
+    asked = execute(home, "run", "mine", "What is the capital of Japan?", **real)
+    assert asked.code == 0, asked.err
+    assert asked.out.strip() == "The capital of Japan is Tokyo."
