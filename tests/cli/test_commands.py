@@ -7,7 +7,7 @@ from reshore.cli.conversation import Conversation
 from reshore.cli.failure import Failure
 from reshore.cli.native import NativeApi
 from reshore.cli.prompt import Prompt
-from reshore.errors import RequestError, UnknownModel
+from reshore.errors import BadName, RequestError, UnknownModel
 from tests.cli.fakes import SHOWN, FakeServer
 
 
@@ -145,6 +145,14 @@ def test_options_are_shown_with_where_they_are_from(run, capsys):
     assert own.split() == ["seed", "7"]
 
 
+def test_stops_are_shown_as_they_are_typed(run, capsys):
+    run('/set parameter stop "User:" Bot:')
+    run("/show parameters")
+    shown = capsys.readouterr()
+    assert 'stop is "User:" "Bot:"' in shown.err
+    assert '"User:" "Bot:"' in shown.out
+
+
 def test_the_system_prompt_in_force_is_shown(run, capsys):
     run("/show system")
     run("/set system Be kind.")
@@ -167,6 +175,12 @@ def test_what_was_set_and_said_is_saved(run, conversation, server, capsys):
     assert created["parameters"] == {"seed": 7}
     assert [turn["content"] for turn in created["messages"]] == ["hello", "yes"]
     assert "reshore run mine" in capsys.readouterr().err
+
+
+def test_a_name_that_cannot_be_saved_is_told(run, server):
+    with pytest.raises(BadName, match=r"'../evil' is no model name"):
+        run("/save ../evil")
+    assert server.created == []
 
 
 def test_another_model_is_loaded(run, conversation):

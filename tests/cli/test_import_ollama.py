@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from reshore.models.manifest import PARAMS_TYPE, TEMPLATE_TYPE, TENSOR_TYPE
+from reshore.models.manifest import PARAMS_TYPE, PROJECTOR_TYPE, TEMPLATE_TYPE, TENSOR_TYPE
 from tests.cli.conftest import install, served
 from tests.models.ollama_store import LLAMA3_GO, OllamaStore
 from tests.models.tiny import write_tiny_gguf
+from tests.models.tiny_vision import old_projector
 
 
 @pytest.fixture
@@ -133,6 +134,15 @@ def test_an_unfit_model_is_shown_with_the_reason(cli, theirs, monkeypatch):
     lines = cli("show", "gpt-oss:20b").out
     assert "needs a fix" in lines
     assert "hf.co/ggml-org/gpt-oss-20b-GGUF" in lines
+
+
+def test_fix_tells_of_the_copy_and_of_nothing_else(cli, theirs, tmp_path):
+    text = write_tiny_gguf(tmp_path / "text.gguf").read_bytes()
+    theirs.add("llava", (PROJECTOR_TYPE, old_projector(tmp_path)), model=text)
+    ended = cli("import-ollama", str(theirs.root), "--fix", "llava")
+    assert ended.code == 0
+    assert ended.out == ""
+    assert "a corrected llava:latest is in our store" in ended.err
 
 
 def test_fix_of_an_unknown_model_is_exit_code_3(cli, theirs):

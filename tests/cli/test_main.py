@@ -42,6 +42,12 @@ def test_no_line_of_help_is_wider_than_80_columns(name, cli, monkeypatch):
     assert max(map(len, cli(name, "--help").out.splitlines())) <= 80
 
 
+def test_help_shows_brackets_and_flags_as_they_are_typed(cli):
+    assert "[default: Modelfile]" in cli("create", "--help").out
+    assert "[host/namespace/]name[:tag]" in cli("pull", "--help").out
+    assert "--json  " in cli("list", "--help").out  # no value
+
+
 @pytest.mark.parametrize("arguments", [("sevre",), ("list", "--jsn"), ("show",)])
 def test_a_wrong_command_line_is_usage(arguments, cli):
     ended = cli(*arguments)

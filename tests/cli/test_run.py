@@ -137,7 +137,7 @@ def test_a_format_is_json_or_a_schema_in_a_file(server, tmp_path):
 )
 def test_an_option_that_is_not_understood_is_one_line(server, wrong):
     ended = execute(server.home, "run", "tiny", *wrong, "hello")
-    assert ended.code != 0
+    assert ended.code == 2
     assert ended.out == ""
     assert ended.err.count("\n") == 1
     assert wrong[-1].removeprefix("--think=") in ended.err
@@ -186,6 +186,18 @@ def test_a_missing_model_is_not_found_by_the_server(server):
     assert ended.code == 3
     assert "nonesuch" in ended.err
     assert ended.err.count("\n") == 1
+
+
+def test_what_cannot_be_a_name_is_usage(server):
+    ended = execute(server.home, "run", "../x", "hello")
+    assert ended.code == 2
+    assert "'../x' is no model name" in ended.err
+
+
+def test_an_alias_may_be_what_no_model_is_called(home):
+    install(home)
+    (home / "reshore.toml").write_text('[aliases]\n"my/own/little/model" = "tiny"\n')
+    assert execute(home, "run", "my/own/little/model", "hello").code == 0
 
 
 def test_a_missing_model_starts_no_server(home):

@@ -82,3 +82,16 @@ def test_a_missing_model_is_exit_code_3_with_the_nearest_name(cli, home):
 
 def test_a_name_that_is_none_is_usage(cli):
     assert cli("show", "../../etc/passwd").code == 2
+
+
+def test_options_and_the_system_prompt_are_shown_as_a_modelfile_has_them(cli, home, tmp_path):
+    install(home)
+    (tmp_path / "Modelfile").write_text(
+        'FROM tiny\nPARAMETER stop "User:"\nPARAMETER stop "<|end|>"\nPARAMETER use_mmap true\n'
+        'SYSTEM """\nBe brief.\n"""\n'
+    )
+    assert cli("create", "mine", "-f", str(tmp_path / "Modelfile")).code == 0
+    lines = [" ".join(line.split()) for line in cli("show", "mine").out.splitlines()]
+    assert 'option stop "User:" "<|end|>"' in lines
+    assert "option use_mmap true" in lines
+    assert "system prompt Be brief." in lines

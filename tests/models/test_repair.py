@@ -22,7 +22,7 @@ from reshore.models.store import Store
 from tests.backends.image_samples import png
 from tests.models.ollama_store import OllamaStore
 from tests.models.tiny import write_tiny_gguf
-from tests.models.tiny_vision import IMAGE_TOKENS, write_tiny_vision
+from tests.models.tiny_vision import IMAGE_TOKENS, old_projector, write_tiny_vision
 from tests.server.harness import running
 
 
@@ -78,7 +78,7 @@ def theirs(tmp_path: Path) -> OllamaStore:
 
 def test_a_repaired_model_is_ours_and_wins(tmp_path: Path, theirs: OllamaStore) -> None:
     text = write_tiny_gguf(tmp_path / "text.gguf").read_bytes()
-    theirs.add("llava", (PROJECTOR_TYPE, _old_projector(tmp_path)), model=text)
+    theirs.add("llava", (PROJECTOR_TYPE, old_projector(tmp_path)), model=text)
     before = theirs.tree()
     store = Store(tmp_path / "models", [theirs.root])
     assert store.summary(store.get("llava")).verdict.state == "needs a fix"
@@ -153,15 +153,3 @@ async def test_an_old_llava_of_ollamas_sees_after_its_repair(
             assert response.status == 200, reply
             counts.append(reply["usage"]["prompt_tokens"])
     assert counts[1] - counts[0] >= IMAGE_TOKENS
-
-
-def _old_projector(folder: Path) -> bytes:
-    writer = gguf.GGUFWriter(folder / "clip.gguf", "clip")
-    for layer in (0, 2):
-        writer.add_tensor(f"mm.{layer}.weight", np.ones((4, 4), dtype=np.float32))
-        writer.add_tensor(f"mm.{layer}.bias", np.ones(4, dtype=np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return (folder / "clip.gguf").read_bytes()

@@ -48,6 +48,19 @@ def write_tiny_vision(folder: Path) -> tuple[Path, Path]:
     return model, projector
 
 
+def old_projector(folder: Path) -> bytes:
+    """A projector as the first LLaVA models have it, which does not say its type."""
+    writer = gguf.GGUFWriter(folder / "clip.gguf", "clip")
+    for layer in (0, 2):
+        writer.add_tensor(f"mm.{layer}.weight", np.ones((4, 4), dtype=np.float32))
+        writer.add_tensor(f"mm.{layer}.bias", np.ones(4, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return (folder / "clip.gguf").read_bytes()
+
+
 def _write_text_model(path: Path) -> None:
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny vision")

@@ -12,7 +12,7 @@ import msgspec
 from reshore.cli.conversation import Conversation
 from reshore.cli.failure import ExitCode, Failure
 from reshore.cli.native import Turn
-from reshore.cli.output import note
+from reshore.cli.output import note, parameter_text
 from reshore.cli.prompt import FIRST, Prompt
 from reshore.models.parameters import typed_parameter
 
@@ -100,7 +100,7 @@ class Commands:
             raise _usage("/set parameter takes a name and a value: /set parameter temperature 0.2")
         value: Any = values if name == "stop" else typed_parameter(name, " ".join(values))
         options = {**self._conversation.settings.options, name: value}
-        self._change(f"{name} is {value}", options=options)
+        self._change(f"{name} is {parameter_text(value)}", options=options)
 
     def _system(self, text: str) -> None:
         if len(text) > 1 and text[0] == text[-1] == '"':
@@ -135,7 +135,10 @@ class Commands:
             case "info":
                 print(self._information())
             case "parameters":
-                own = "\n".join(f"{name:<30} {value}" for name, value in settings.options.items())
+                own = "\n".join(
+                    f"{name:<30} {parameter_text(value)}"
+                    for name, value in settings.options.items()
+                )
                 print(f"of the model:\n{model.parameters.rstrip() or 'none'}")
                 print(f"of this conversation:\n{own or 'none'}")
             case "system":

@@ -9,6 +9,7 @@ import msgspec
 
 from reshore.cli.images import read_images
 from reshore.cli.native import Description, NativeApi, Piece, Settings, Turn
+from reshore.models.names import parse_name
 
 
 class Conversation:
@@ -89,5 +90,11 @@ class Conversation:
         return said
 
     def save(self, name: str) -> None:
-        """Make a model of this one with what was set and said; images are left out."""
+        """Make a model of this one with what was set and said; images are left out.
+
+        Raises:
+            BadName: it cannot be a model's name.
+            BackendError: the server refused, failed or went away.
+        """
+        parse_name(name)
         self._server.create(name, self.model, self.settings, self._turns)

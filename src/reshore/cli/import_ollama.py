@@ -71,6 +71,8 @@ def command(
     store = Store(config.home / "models", [root], config.models)
     if fix is not None:
         _fix(store, root, fix)
+        if not (write_config or as_json):
+            return
     if write_config:
         _configure(config, root, yes=yes)
         config = load()

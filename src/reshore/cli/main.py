@@ -37,12 +37,19 @@ COMMANDS = {
     "config": "Print every setting, and where it comes from.",
 }
 
+# Help as text: in Typer's markup what stands in brackets (`name[:tag]`) would be markup, and a flag
+# looks as if it took a value (`--json <bool>`).
+_PLAIN = None
+
 
 class LazyGroup(TyperGroup):
     """Knows its commands by name and summary, and imports the one that is called."""
 
     def __init__(self, **attributes: Any) -> None:
-        stubs = {name: TyperCommand(name, help=summary) for name, summary in COMMANDS.items()}
+        stubs = {
+            name: TyperCommand(name, help=summary, rich_markup_mode=_PLAIN)
+            for name, summary in COMMANDS.items()
+        }
         super().__init__(**{**attributes, "commands": stubs})
 
     def resolve_command(
@@ -59,7 +66,7 @@ def load_command(name: str) -> TyperCommand:
     A module that reads its arguments in a way of its own has the class `Command` for it.
     """
     module = importlib.import_module(f"reshore.cli.{name.replace('-', '_')}")
-    single = typer.Typer(add_completion=False)
+    single = typer.Typer(add_completion=False, rich_markup_mode=_PLAIN)
     single.command(name, cls=getattr(module, "Command", TyperCommand))(module.command)
     command = get_command(single)
     assert isinstance(command, TyperCommand)
@@ -87,6 +94,7 @@ def build() -> TyperGroup:
         cls=LazyGroup,
         callback=_root,
         no_args_is_help=True,
+        rich_markup_mode=_PLAIN,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     group = get_command(app)

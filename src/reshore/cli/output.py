@@ -49,6 +49,13 @@ def print_aligned(table: Table) -> None:
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
+def parameter_text(value: Any) -> str:
+    """An option's value as people write it: `0.2`, `true`, `"User:" "Bot:"`."""
+    if isinstance(value, list | tuple):
+        return " ".join(parameter_text(each) for each in value)
+    return msgspec.json.encode(value).decode()
+
+
 def human_bytes(size: int) -> str:
     """`98 MB`: three digits at most, decimal units, as model lists have them."""
     amount, units = float(size), iter(("B", "kB", "MB", "GB", "TB"))

@@ -24,7 +24,8 @@ from reshore.cli.hosted import hosted
 from reshore.cli.native import NativeApi, Piece, Settings
 from reshore.cli.output import Json, print_json
 from reshore.cli.prompt import Prompt
-from reshore.config import Config, load
+from reshore.config import Config, load, parse_duration
+from reshore.models.names import parse_name
 from reshore.models.store import Store
 from reshore.routing.aliases import Aliases
 from reshore.telemetry.logs import configure
@@ -75,9 +76,11 @@ def command(
     settings = Settings(
         format=read_format(answer_format) if answer_format else None,
         think=read_think(think) if think else None,
-        keep_alive=keepalive,
+        keep_alive=None if keepalive is None else _checked_span(keepalive),
     )
-    with _server(config, model) as server:
+    name = Aliases(config.aliases).resolve(model)
+    parse_name(name)
+    with _server(config, name) as server:
         conversation = Conversation(NativeApi(server), model, settings)
         conversation.verbose, conversation.shows_thinking = verbose, not hidethinking
         if question is None:
@@ -118,18 +121,26 @@ def _is_piped() -> bool:
 
 
 @contextlib.contextmanager
-def _server(config: Config, model: str) -> Iterator[AdminClient]:
-    """The running server, or one that lives as long as the block."""
+def _server(config: Config, name: str) -> Iterator[AdminClient]:
+    """The running server, or one that lives as long as the block if the model is installed."""
     client = AdminClient(config.home)
     if client.running():
         yield client
         return
     # Before anything is started for it.
-    Store.from_config(config).get(Aliases(config.aliases).resolve(model))
+    Store.from_config(config).get(name)
     configure("CRITICAL")  # what goes wrong is told in one line, not in the log as well
     alone = msgspec.structs.replace(config, pool=msgspec.structs.replace(config.pool, preload=()))
     with hosted(alone):
         yield client
+
+
+def _checked_span(text: str) -> str:
+    try:
+        parse_duration(text)
+    except ValueError as error:
+        raise Failure(ExitCode.USAGE, f"--keepalive: {error}") from error
+    return text
 
 
 def _collect(pieces: Iterator[Piece]) -> dict[str, object]:

@@ -9,7 +9,14 @@ from msgspec import Struct
 from rich.table import Table
 from rich.text import Text
 
-from reshore.cli.output import Json, human_bytes, human_count, print_aligned, print_json
+from reshore.cli.output import (
+    Json,
+    human_bytes,
+    human_count,
+    parameter_text,
+    print_aligned,
+    print_json,
+)
 from reshore.config import load
 from reshore.models.description import Description
 from reshore.models.judge import State, Verdict
@@ -163,9 +170,9 @@ def _facts(shown: Shown) -> list[tuple[str, str]]:
     else:
         lines.append(("pooling", f"{shown.pooling}; vectors are scaled to length 1"))
     lines += [(f"prompt {name}", repr(text)) for name, text in shown.prompts.items()]
-    lines += [(f"option {key}", str(value)) for key, value in shown.parameters.items()]
+    lines += [(f"option {key}", parameter_text(value)) for key, value in shown.parameters.items()]
     if shown.system is not None:
-        lines.append(("system prompt", shown.system))
+        lines.append(("system prompt", shown.system.strip()))
     return lines
 
 
