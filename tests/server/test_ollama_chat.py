@@ -21,6 +21,7 @@ from tests.server.ollama import (
 )
 
 THINKER = "thinker:latest"
+RIDDLER = "riddler:latest"  # thinks, and nobody knows how
 SEER = "seer:latest"
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 ADD = {
@@ -42,6 +43,7 @@ def home(tmp_path: Path) -> Path:
     install(tmp_path, MODEL, context_length=2048)
     template = "{% if enable_thinking %}<think>{% endif %}{{ messages[0]['content'] }}"
     install(tmp_path, THINKER, context_length=2048, chat_template=template)
+    install(tmp_path, RIDDLER, context_length=2048, chat_template="{{ enable_thinking }}")
     return tmp_path
 
 
@@ -264,12 +266,60 @@ async def test_thoughts_have_a_field_of_their_own(server: Server) -> None:
     assert "".join(line["message"].get("thinking", "") for line in pieces) == "let me see"
 
 
-async def test_a_constrained_answer_does_not_think_first_and_says_so(server: Server) -> None:
+@pytest.mark.parametrize(
+    "script",
+    [
+        {"text": '<think>\nlet me see\n</think>\n\n{"a": 1}'},
+        {"reasoning": "let me see", "text": '{"a": 1}'},
+    ],
+    ids=["in the text", "taken out by the engine"],
+)
+async def test_a_constrained_answer_is_thought_about_first(
+    server: Server, script: dict[str, Any]
+) -> None:
+    body = chat_of(script, think=True, format=SCHEMA) | {"model": THINKER}
+    response, reply = await server.post(CHAT, body)
+    assert reply["message"] == {
+        "role": "assistant",
+        "content": '{"a": 1}',
+        "thinking": "let me see",
+    }
+    assert "x-reshore-ignored" not in response.headers
+    *pieces, last = await lines(server, CHAT, body)
+    assert "".join(line["message"].get("thinking", "") for line in pieces) == "let me see"
+    assert "".join(line["message"]["content"] for line in pieces) == '{"a": 1}'
+    assert last["eval_count"] == reply["eval_count"]
+    assert last["prompt_eval_count"] == reply["prompt_eval_count"]
+
+
+async def test_the_grammar_tells_the_end_of_the_thought(server: Server) -> None:
     body = chat_of(REFLECT, think=True, format=SCHEMA) | {"model": THINKER}
+    sent = await engine_body(server, CHAT, body)
+    assert sent["chat_template_kwargs"] == {"enable_thinking": True}
+    assert sent["reasoning_format"] == "none"
+    assert sent["grammar"].startswith('root ::= "<think>"')
+    asked_nothing = await engine_body(server, CHAT, body | {"think": None})
+    assert asked_nothing["grammar"].splitlines()[0].endswith("| answer")
+
+
+async def test_without_thinking_there_is_one_constrained_pass(server: Server) -> None:
+    body = chat_of(REFLECT, think=False, format=SCHEMA) | {"model": THINKER}
+    sent = await engine_body(server, CHAT, body)
+    assert sent["chat_template_kwargs"] == {"enable_thinking": False}
+    assert "reasoning_format" not in sent
+    assert "think" not in sent["grammar"]
+
+
+async def test_where_the_end_of_a_thought_is_not_known_a_format_forbids_it_and_says_so(
+    server: Server,
+) -> None:
+    body = chat_of(REFLECT, think=True, format=SCHEMA) | {"model": RIDDLER}
     response, reply = await server.post(CHAT, body)
     assert response.headers["x-reshore-ignored"] == "think"
     sent = json.loads(reply["message"]["content"])
     assert sent["chat_template_kwargs"] == {"enable_thinking": False}
+    response, _ = await server.post(CHAT, body | {"think": None})
+    assert "x-reshore-ignored" not in response.headers
 
 
 async def test_logprobs_come_with_bytes_and_as_many_rivals_as_asked(server: Server) -> None:
@@ -329,13 +379,3 @@ async def test_a_path_or_method_that_is_not_there_is_told_in_the_same_shape(
     async with server.session.get(server.url + CHAT) as response:
         assert response.status == 405
         assert set(await response.json()) == {"error"}
-
-
-async def test_the_models_own_system_prompt_gives_way_to_the_requests(server: Server) -> None:
-    messages = [
-        {"role": "system", "content": "mine"},
-        {"role": "user", "content": said(REFLECT)},
-    ]
-    body = await engine_body(server, CHAT, chat_of("", messages=messages))
-    assert body["messages"][0]["content"] == "mine"
-    assert len(body["messages"]) == 2
