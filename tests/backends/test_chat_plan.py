@@ -165,9 +165,32 @@ def test_effort_switches_thinking_on_models_that_think(
     assert plan.thinking is expected
 
 
-def test_a_constrained_answer_cannot_think_first() -> None:
+@pytest.mark.parametrize(
+    ("template", "effort", "thinking"),
+    [
+        (None, "high", False),
+        ("{{ '<think>' }}", "high", True),
+        ("{{ '<think>' }}", None, None),
+        ("{{ '<think>' }}", "none", False),
+    ],
+)
+def test_a_constrained_answer_thinks_first_where_the_end_of_a_thought_is_known(
+    template: str | None, effort: str | None, thinking: bool | None
+) -> None:
+    thinker = model("thinking", template=template)
     wanted = ResponseFormat(kind="json_object")
-    plan = plan_chat(asking(response_format=wanted), model("thinking"), LIMITS)
+    plan = plan_chat(asking(response_format=wanted, reasoning_effort=effort), thinker, LIMITS)
+    assert plan.thinking is thinking
+    forced = asking(tools=(TOOL,), tool_choice=ToolChoice(mode="required"), reasoning_effort=effort)
+    assert plan_chat(forced, thinker, LIMITS).thinking is thinking
+
+
+def test_an_answer_that_has_begun_is_not_thought_about() -> None:
+    begun = (Message(role="user", content="hi"), Message(role="assistant", content="{"))
+    request = msgspec.structs.replace(
+        asking(response_format=ResponseFormat(kind="json_object")), messages=begun
+    )
+    plan = plan_chat(request, model("thinking", template="<think>"), LIMITS)
     assert plan.thinking is False
 
 

@@ -12,7 +12,7 @@ it let the model answer in plain text. A grammar of ours is a promise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ import msgspec
 
 from reshore.backends import tools
 from reshore.backends.answer_format import Verify, format_grammar
-from reshore.backends.choices import EngineCalls, WrittenCalls, without_rivals
+from reshore.backends.choices import EngineCalls, Transform, WrittenCalls, without_rivals
 from reshore.backends.defaults import (
     with_model_defaults,
     with_model_options,
@@ -30,10 +30,9 @@ from reshore.backends.tool_stream import OPEN
 from reshore.config import LimitsConfig
 from reshore.errors import LacksCapability, Unsupported
 from reshore.models.facts import Servable
-from reshore.types import ChatRequest, Chunk, ImagePart, Message, Sampling, ToolChoice
+from reshore.models.thinking import Marks, find_marks
+from reshore.types import ChatRequest, ImagePart, Message, Sampling, ToolChoice
 from reshore.wire.llamacpp.requests import chat_body
-
-Transform = Callable[[Chunk], Sequence[Chunk]]
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,8 @@ class ChatPlan:
         request: what is sent, after tools and model defaults were worked in.
         grammar: GBNF the answer must follow, None for free text.
         thinking: what the template is told about thinking, None for nothing.
+        marks: the tags around the model's thoughts, None where they are not known or it has none.
+        raw_thoughts: the engine leaves them in the text, and `new_transform` takes them out.
         verify: finds what in a finished answer breaks the schema, where the grammar could not
             enforce all of it; None where there is nothing to find.
     """
@@ -53,6 +54,8 @@ class ChatPlan:
     thinking: bool | None
     new_transform: Callable[[], Transform | None]
     verify: Verify | None = None
+    marks: Marks | None = None
+    raw_thoughts: bool = False
 
     def with_sampling(self, sampling: Sampling) -> ChatPlan:
         return replace(self, request=msgspec.structs.replace(self.request, sampling=sampling))
@@ -70,6 +73,7 @@ class ChatPlan:
             seed_offset=seed_offset,
             grammar=self.grammar,
             thinking=self.thinking,
+            raw_thoughts=self.raw_thoughts,
         )
 
 
@@ -97,6 +101,7 @@ def plan_chat(request: ChatRequest, model: Servable, limits: LimitsConfig) -> Ch
         thinking=_thinking(request, model, constrained=grammar is not None),
         new_transform=(lambda: without_rivals) if request.top_logprobs == 0 else (lambda: None),
         verify=verify,
+        marks=_marks(model),
     )
 
 
@@ -120,6 +125,7 @@ def _plan_tools(request: ChatRequest, model: Servable, limits: LimitsConfig) -> 
             grammar=None,
             thinking=_thinking(request, model, constrained=False),
             new_transform=EngineCalls,
+            marks=_marks(model),
         )
     grammar = tools.grammar(
         request.tools, request.tool_choice, request.parallel_tool_calls, limits=limits
@@ -129,6 +135,7 @@ def _plan_tools(request: ChatRequest, model: Servable, limits: LimitsConfig) -> 
         grammar=grammar,
         thinking=_thinking(request, model, constrained=True),
         new_transform=WrittenCalls,
+        marks=_marks(model),
     )
 
 
@@ -174,10 +181,20 @@ def _check_capabilities(request: ChatRequest, model: Servable) -> None:
                 )
 
 
+def _marks(model: Servable) -> Marks | None:
+    return find_marks(model.facts.chat_template) if "thinking" in model.capabilities else None
+
+
 def _thinking(request: ChatRequest, model: Servable, *, constrained: bool) -> bool | None:
-    """A grammar holds from the first token on, so a constrained answer cannot think first."""
+    """What the template is told.
+
+    A grammar holds from the first token on. A constrained answer can be thought about only where
+    the grammar can tell the end of a thought (`backends.thinking`), and where it is a whole one.
+    """
     if "thinking" not in model.capabilities:
         return None
-    if constrained or request.thinking is False or request.reasoning_effort == "none":
+    if request.thinking is False or request.reasoning_effort == "none":
+        return False
+    if constrained and (_marks(model) is None or request.messages[-1].role == "assistant"):
         return False
     return True if request.thinking or request.reasoning_effort else None

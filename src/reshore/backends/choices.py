@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
+from reshore.backends.thought_stream import ThoughtStream
 from reshore.backends.tool_stream import Piece, ToolStream, new_call_id
+from reshore.models.thinking import Marks
 from reshore.types import Chunk, FinishReason, TokenLogprob, ToolCallDelta
+
+Transform = Callable[[Chunk], Sequence[Chunk]]
 
 
 class EngineCalls:
@@ -49,6 +53,48 @@ class WrittenCalls:
             out += [_as_chunk(chunk.index, piece) for piece in stream.finish()]
             out.append(Chunk(index=chunk.index, finish_reason=_reason(chunk, stream)))
         return _keep_logprobs(out, chunk.logprobs, chunk.index)
+
+
+class ReadThoughts:
+    """Thoughts that the engine has left in the text: taken out of it.
+
+    Args:
+        marks, opened: as for `ThoughtStream`.
+    """
+
+    def __init__(self, marks: Marks, *, opened: bool) -> None:
+        self._marks = marks
+        self._opened = opened
+        self._streams: dict[int, ThoughtStream] = {}
+
+    def __call__(self, chunk: Chunk) -> Sequence[Chunk]:
+        stream = self._streams.get(chunk.index)
+        if stream is None:
+            stream = ThoughtStream(self._marks, opened=self._opened)
+            self._streams[chunk.index] = stream
+        if chunk.reasoning:  # an engine that takes them out whatever it is asked
+            stream.answer()
+        thought, answer = stream.feed(chunk.content)
+        if chunk.finish_reason is not None:
+            more, rest = stream.finish()
+            thought, answer = thought + more, answer + rest
+        thought = chunk.reasoning + thought
+        if thought and answer:
+            first = Chunk(index=chunk.index, reasoning=thought, logprobs=chunk.logprobs)
+            return (
+                first,
+                msgspec.structs.replace(chunk, content=answer, reasoning="", logprobs=()),
+            )
+        if not (thought or answer or chunk.logprobs or chunk.tool_calls or chunk.finish_reason):
+            return ()
+        return (msgspec.structs.replace(chunk, content=answer, reasoning=thought),)
+
+
+def in_turn(first: Transform, second: Transform | None) -> Transform:
+    """What comes out of `first`, through `second`."""
+    if second is None:
+        return first
+    return lambda chunk: [piece for part in first(chunk) for piece in second(part)]
 
 
 def _as_chunk(index: int, piece: Piece) -> Chunk:

@@ -16,7 +16,8 @@ from reshore.backends.budget import (
     limit_tokens,
     refuse_hopeless,
 )
-from reshore.backends.chat_plan import ChatPlan, Transform, plan_chat
+from reshore.backends.chat_plan import ChatPlan, plan_chat
+from reshore.backends.choices import Transform
 from reshore.backends.completion_plan import best_of_calls, completion_calls, echo_texts
 from reshore.backends.continuation import context_of, continued_call
 from reshore.backends.embedding import embed_inputs
@@ -25,6 +26,7 @@ from reshore.backends.generation import Call, generate
 from reshore.backends.images import ImageFetcher
 from reshore.backends.library import Library
 from reshore.backends.prompts import with_prompt
+from reshore.backends.thinking import after_thinking
 from reshore.backends.truncation import fit_conversation
 from reshore.config import Config
 from reshore.engine.base import Engine
@@ -174,6 +176,7 @@ class LocalBackend:
         engine, n = lease.engine, plan.request.n
         refuse_hopeless(chat_bytes(plan.request), engine.context_length, "messages")
         plan = await self._limit_context(plan, engine, notices)
+        plan = await after_thinking(plan, engine, self._client, notices)
         if plan.request.context:
             calls = [await continued_call(plan, engine, self._client)]
         else:

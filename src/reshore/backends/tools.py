@@ -20,7 +20,8 @@ import msgspec
 from reshore.backends.tool_stream import LEAD, MIDDLE, OPEN, TAIL, ToolStream
 from reshore.config import LimitsConfig
 from reshore.engine.grammar import Keyword, add_schema
-from reshore.engine.grammar.gbnf import EMPTY, Chars, Expr, Lit, Ref, Rules, alt, seq
+from reshore.engine.grammar.gbnf import Expr, Lit, Rules, alt, seq
+from reshore.engine.grammar.until import text_until
 from reshore.errors import RequestError
 from reshore.types import ChatRequest, Message, TextPart, Tool, ToolCall, ToolChoice
 
@@ -77,7 +78,7 @@ def grammar(
         more = rules.define(seq(Lit("\n" + OPEN), one))
         calls = seq(one, rules.repeat(more, 0, MAX_CALLS - 1))
     if choice.mode == "auto":
-        return rules.text(_text_before(rules, rules.define(calls)))
+        return rules.text(text_until(rules, OPEN, rules.define(calls), may_end=True))
     return rules.text(seq(Lit(OPEN), calls))
 
 
@@ -119,38 +120,6 @@ def _not_strict(tool: Tool, param: str, keyword: Keyword) -> RequestError:
         "here. Leave it out of the schema, or send `strict: false`.",
         param=where,
     )
-
-
-_TEXT = ((0x09, 0x0A), (0x0D, 0x0D), (0x20, 0x3B), (0x3D, 0xD7FF), (0xE000, 0x10FFFF))
-
-
-def _text_before(rules: Rules, calls: Expr) -> Ref:
-    """Any text without an opening tag; after one, calls, and then the end.
-
-    One state for each character of the tag that the text has just matched.
-    """
-    states = [rules.reserve() for _ in OPEN]
-    for index, state in enumerate(states):
-        expected = OPEN[index]
-        after = states[index + 1] if index + 1 < len(states) else calls
-        options: list[Expr] = [EMPTY, seq(Chars(_without(expected)), states[0])]
-        options.append(seq(Lit(expected), after))
-        if index:
-            options.append(seq(Lit(OPEN[0]), states[1]))
-        rules.fill(state, alt(*options))
-    return states[0]
-
-
-def _without(character: str) -> tuple[tuple[int, int], ...]:
-    """Ordinary text but for `<` and one more character."""
-    code = ord(character)
-    pieces = []
-    for low, high in _TEXT:
-        if low <= code <= high:
-            pieces += [(low, code - 1), (code + 1, high)]
-        else:
-            pieces.append((low, high))
-    return tuple((low, high) for low, high in pieces if low <= high)
 
 
 def _describe(tools: Sequence[Tool], choice: ToolChoice) -> str:

@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterator
 
 from reshore.models.facts import GgufFacts
+from reshore.models.thinking import find_marks
 
 _POOLING_NONE, _POOLING_RANK = 0, 4
 _TOOL_TEMPLATE = "tokenizer.chat_template.tool_use"  # llama.cpp takes it when there are tools
 _THINKING_NAMES = frozenset({"enable_thinking", "thinking", "reasoning_effort"})
-# What the templates of models that always think write, or take out of earlier turns.
-_THINKING_MARKS = ("<think>", "[THINK]", "<seed:think>", "<mm:think>")
 _INFILL = frozenset({"fim_pre", "fim_suf", "fim_mid"})
 
 _OPENING = re.compile(r"\{\{|\{%|\{#")
@@ -42,8 +41,7 @@ def capabilities(facts: GgufFacts, *, projector: bool = False) -> tuple[str, ...
         found.add("insert")
     if projector:
         found.add("vision")
-    marked = any(mark in (facts.chat_template or "") for mark in _THINKING_MARKS)
-    if names & _THINKING_NAMES or marked:
+    if names & _THINKING_NAMES or find_marks(facts.chat_template):
         found.add("thinking")
     order = ("completion", "tools", "insert", "vision", "embedding", "thinking")
     return tuple(capability for capability in order if capability in found)

@@ -89,10 +89,12 @@ class Rules:
     Args:
         limit_bytes: of the grammar's text; more is refused while building, not after.
         param: the field of the request that is to blame.
+        prefix: with which fresh names begin.
     """
 
-    def __init__(self, *, limit_bytes: int, param: str) -> None:
+    def __init__(self, *, limit_bytes: int, param: str, prefix: str = "r") -> None:
         self.param = param
+        self._prefix = prefix
         self._limit_bytes = limit_bytes
         self._spent_bytes = 0
         self._rules: dict[str, Expr] = {}
@@ -104,7 +106,7 @@ class Rules:
     def reserve(self) -> Ref:
         """A fresh name, to be filled later: how recursion is written."""
         self._count += 1
-        return Ref(f"r{self._count}")
+        return Ref(f"{self._prefix}{self._count}")
 
     def fill(self, ref: Ref, body: Expr) -> Ref:
         """Give a reserved or well-known name its body.

@@ -17,6 +17,7 @@ def chat_body(
     seed_offset: int = 0,
     grammar: str | None = None,
     thinking: bool | None = None,
+    raw_thoughts: bool = False,
 ) -> dict[str, Any]:
     """The body of `POST /v1/chat/completions`.
 
@@ -27,6 +28,7 @@ def chat_body(
             the prompt, but the engine leaves the answer unparsed: it refuses a grammar beside
             tools it may call.
         thinking: switches the template's thinking on or off; None leaves the model's default.
+        raw_thoughts: what the model thinks is left in its text, tags and all.
     """
     body = _sampling(request.sampling, n=n, seed_offset=seed_offset)
     body["messages"] = [_message(message) for message in request.messages]
@@ -36,6 +38,8 @@ def chat_body(
         body["parallel_tool_calls"] = request.parallel_tool_calls
     if grammar:
         body["grammar"] = grammar
+    if raw_thoughts:
+        body["reasoning_format"] = "none"
     if request.top_logprobs is not None:
         # The engine takes 0 for "none at all" and then leaves the chosen token out as well.
         body["logprobs"], body["top_logprobs"] = True, max(request.top_logprobs, 1)

@@ -50,13 +50,14 @@ same.
   on `/v1`: the same prompt, seed and options give the same text through both.
 - The whole JSON Schema of `format` and of tools reaches the grammar. What a grammar cannot hold is
   checked afterwards; `x_reshore_schema_violation` in the last object says what is broken.
-- With `format` an answer is constrained from its first token on, so it does not think first; a
-  `think` that asks for it is named in `x-reshore-ignored`.
+- With `format` a thinking model thinks first, freely, and its answer is constrained, in one pass;
+  with `think: false` it answers at once. Where the tags of its thoughts are not among the known
+  ones (gpt-oss), it does not think, and a `think` that asks for it is named in `x-reshore-ignored`.
 - Tools work on models whose template knows none: they are written into the prompt, and the answer
   is held to the call format. `/api/show` lists the capability `tools` only where the template has
   it.
 - A `context` is given for every answer but those to images or to a raw prompt. With it the engine
-  goes on from the tokens themselves; a thinking model's thoughts are then part of `response`.
+  goes on from the tokens themselves.
 - A Modelfile's Go `TEMPLATE` is not run: see `reshore show`.
 - `/api/embed` is for embedding models.
 

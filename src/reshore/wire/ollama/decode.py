@@ -200,8 +200,6 @@ class _Common:
             num_ctx=None if num_ctx is None else max(num_ctx, MIN_NUM_CTX),
             truncate=truncate is not False,
         )
-        if self.format.kind != "text" and self.think.thinking:
-            reader.ignore("think")  # a grammar holds from the first token on
 
     def chat(self, model: str, messages: tuple[Message, ...]) -> ChatRequest:
         return ChatRequest(

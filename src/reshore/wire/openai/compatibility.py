@@ -41,7 +41,9 @@ extensions, some are what OpenAI's own SDKs and older clients send besides.
   `prompt_tokens_details.cached_tokens`. `completion_tokens_details.reasoning_tokens` is left out
   when the model reasoned, because the engine does not count those tokens apart.
 - A chat message has `refusal: null`, and `content: null` beside tool calls. What a model thinks
-  aloud is in `reasoning_content` and, for clients that look there, in `reasoning`.
+  aloud is in `reasoning_content` and, for clients that look there, in `reasoning`. It thinks before
+  an answer in a `response_format` and before a forced call, too, unless `reasoning_effort` is
+  `none`; the format holds for the answer alone.
 - A stream gives the role in an event of its own, reasoning and answer in different events, one
   tool call per event (id, type and name once), `finish_reason` with an empty delta, and with
   `stream_options.include_usage` a last event with `usage` and without choices; the other events

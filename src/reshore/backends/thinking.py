@@ -1,0 +1,79 @@
+"""Constrained answers of models that think: the thought is free, and the answer obeys.
+
+The engine applies a grammar from the first token on, thoughts included. So the grammar itself says
+"a thought, its end, and the answer", and because only the prompt tells whether the template has
+opened a thought, it is rendered first. The engine is then asked to leave the text as it is, and the
+thought is taken out here: measured with xllamacpp 2026.10, its own parser finds thoughts in some
+templates and not in others, and where a template always opens one it took the whole constrained
+answer for a thought.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reshore.backends.budget import render
+from reshore.backends.chat_plan import ChatPlan
+from reshore.backends.choices import ReadThoughts, in_turn
+from reshore.engine.base import Engine
+from reshore.engine.client import EngineClient
+from reshore.engine.grammar.thought import Lead, after_thought
+from reshore.models.thinking import Marks
+
+IGNORED_HEADER = "x-reshore-ignored"
+
+
+async def after_thinking(
+    plan: ChatPlan, engine: Engine, client: EngineClient, notices: dict[str, str]
+) -> ChatPlan:
+    """`plan` with a grammar that lets the model think first, where it has one and the model does.
+
+    An answer that goes on from tokens (`context`) is read in the same way, as the engine parses
+    nothing there.
+
+    Args:
+        notices: gets the name of a wish to think that cannot be honoured.
+    """
+    if plan.grammar is None and not plan.request.context:
+        return plan
+    if plan.marks is None:
+        _tell(plan, notices)
+        return plan
+    prompt = await render(client, engine, plan.body(n=1, seed_offset=0))
+    lead = lead_of(prompt, plan.marks, plan.thinking)
+    if lead is None:
+        return plan
+    marks, transform = plan.marks, plan.new_transform
+    grammar = plan.grammar and after_thought(
+        plan.grammar, opening=marks.opening, closing=marks.closing, lead=lead
+    )
+    opened = lead in ("opened", "closed")
+    return replace(
+        plan,
+        grammar=grammar,
+        raw_thoughts=True,
+        new_transform=lambda: in_turn(ReadThoughts(marks, opened=opened), transform()),
+    )
+
+
+def lead_of(prompt: str, marks: Marks, thinking: bool | None) -> Lead | None:
+    """How the text after `prompt` begins; None if with the answer itself.
+
+    Some templates open a thought whatever they are told: it is then closed at once.
+    """
+    end = prompt.rstrip()
+    if end.endswith(marks.opening):
+        return "closed" if thinking is False else "opened"
+    if thinking is False or end.endswith(marks.closing):
+        return None
+    return "asked" if thinking else "offered"
+
+
+def _tell(plan: ChatPlan, notices: dict[str, str]) -> None:
+    request = plan.request
+    if plan.grammar is None or plan.thinking is not False:
+        return
+    if request.thinking:
+        notices[IGNORED_HEADER] = "think"
+    elif request.reasoning_effort not in (None, "none"):
+        notices[IGNORED_HEADER] = "reasoning_effort"
