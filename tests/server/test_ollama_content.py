@@ -118,6 +118,28 @@ async def test_an_answer_is_on_the_topic_and_counted_streamed_or_not(
     assert row["expires_at"] > whole["created_at"]
 
 
+SAMPLED: list[dict[str, Any]] = [
+    {"seed": 3, "temperature": 0.7, "top_p": 0.8},
+    {"seed": 3, "temperature": 1.0, "presence_penalty": 0.6, "frequency_penalty": 0.4},
+    {"seed": 5, "temperature": 1.2, "top_k": 12, "min_p": 0.05, "repeat_penalty": 1.1},
+    {"seed": 5, "temperature": 0.7, "stop": ["the", "."]},
+]
+
+
+@pytest.mark.parametrize("options", SAMPLED)
+async def test_both_dialects_draw_the_same_text(server: Server, options: dict[str, Any]) -> None:
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": SKY}]
+    native = chat(*messages, options=options | {"num_predict": 24})
+    openai = {"model": CHATTER, "messages": messages, "max_tokens": 24, **options}
+    response, reply = await server.post("/v1/chat/completions", openai)
+    assert response.status == 200, reply
+    text = reply["choices"][0]["message"]["content"]
+    assert text
+    assert (await answered(server, CHAT, native))["message"]["content"] == text
+    streamed = await lines(server, CHAT, native)
+    assert "".join(line["message"]["content"] for line in streamed) == text
+
+
 async def test_tokens_of_a_chat_are_spelled_by_their_bytes(server: Server) -> None:
     body = chat(capital_of("Germany"), logprobs=True, top_logprobs=3)
     reply = await answered(server, CHAT, body)

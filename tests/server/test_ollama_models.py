@@ -179,6 +179,18 @@ class TestBlobs:
         (blob,) = store.root.rglob(f"*{digest_of(body)[7:]}*")
         assert blob.read_bytes() == body
 
+    async def test_a_full_disk_is_one_clear_error_and_keeps_nothing(
+        self, server: Server, store: Store, tiny: bytes
+    ) -> None:
+        before = tree(store)
+        path = f"/api/blobs/{digest_of(tiny)}"
+        with full_disk(1000):
+            status, reply = await call(server, "POST", path, tiny)
+        assert status == 500
+        assert "no space left on device" in json.loads(reply)["error"]
+        assert tree(store) == before
+        assert (await call(server, "POST", path, tiny))[0] == 201
+
 
 class TestCreate:
     async def test_from_an_uploaded_file(self, server: Server, tiny: bytes) -> None:
@@ -429,6 +441,44 @@ class TestCopyAndDelete:
             status,
             json.dumps({"error": error}).replace('": "', '":"'),
         )
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "../x",
+            "x:../../y",
+            "a/../b",
+            "/etc/passwd",
+            "..%2f..%2fx",
+            "a\\..\\b",
+            "x\x00",
+            "x:tag\n",
+            ".blobs/x",
+            "h/n/m@sha256:0",
+            "127.0.0.1:1/../../x",
+        ],
+    )
+    async def test_no_name_leads_out_of_the_store(
+        self, server: Server, store: Store, name: str
+    ) -> None:
+        before = tree(store)
+        bodies: list[tuple[str, str, dict[str, Any]]] = [
+            ("POST", "/api/pull", {"model": name, "insecure": True}),
+            ("POST", "/api/push", {"model": name, "insecure": True}),
+            ("POST", "/api/create", {"model": name, "from": "tiny"}),
+            ("POST", "/api/create", {"model": "new", "from": name}),
+            ("POST", "/api/copy", {"source": "tiny", "destination": name}),
+            ("POST", "/api/copy", {"source": name, "destination": "new"}),
+            ("DELETE", "/api/delete", {"model": name}),
+            ("POST", "/api/show", {"model": name}),
+            ("POST", "/api/chat", {"model": name}),
+            ("POST", "/api/generate", {"model": name}),
+            ("POST", "/api/embed", {"model": name, "input": "hi"}),
+        ]
+        for method, path, body in bodies:
+            status, reply = await call(server, method, path, body | {"stream": False})
+            assert (status, set(json.loads(reply))) == (400, {"error"}), (path, reply)
+        assert tree(store) == before
 
     async def test_a_wrong_method_is_said(self, server: Server) -> None:
         status, reply = await call(server, "POST", "/api/delete", {"model": "tiny"})
