@@ -22,7 +22,9 @@
     ├── Overloaded                  the queue is full; carries retry_after_s
     ├── ShuttingDown                draining; no new work is accepted
     ├── BackendError                a backend failed (backend, retryable)
-    │   ├── Unreachable  ├── BackendTimeout  ├── BadReply  └── UpstreamStatus
+    │   ├── Unreachable             no connection
+    │   │   └── CircuitOpen         it failed so often that it is given a rest (retry_after_s)
+    │   ├── BackendTimeout  ├── BadReply  └── UpstreamStatus
     ├── EngineError                 a llama.cpp child failed (model, log_tail)
     │   ├── StartFailed  ├── OutOfMemory  ├── Crashed  └── Stalled
     ├── StoreError                  the model store or a source failed
@@ -69,19 +71,27 @@ class RequestError(ReshoreError):
 
 
 class UnknownModel(RequestError):
-    """No model of that name is installed and no alias leads to one."""
+    """No model of that name is installed and no alias leads to one.
+
+    Args:
+        model: the name that was asked for.
+        nearest: names of installed models that are spelled alike.
+        stand_in: the model that would answer for it if it were installed, "" for none.
+    """
 
     code = "model_not_found"
 
-    def __init__(self, model: str, *, nearest: tuple[str, ...] = ()) -> None:
+    def __init__(self, model: str, *, nearest: tuple[str, ...] = (), stand_in: str = "") -> None:
         near = f" Nearest installed: {', '.join(nearest)}." if nearest else ""
+        instead = f" On this machine '{stand_in}' would stand for it." if stand_in else ""
         super().__init__(
-            f"The model '{model}' is not installed here.{near} Get it with `reshore pull {model}`, "
-            "or see what is installed: `reshore list`.",
+            f"The model '{model}' is not installed here.{near}{instead} Get it with "
+            f"`reshore pull {stand_in or model}`, or see what is installed: `reshore list`.",
             param="model",
         )
         self.model = model
         self.nearest = nearest
+        self.stand_in = stand_in
 
 
 class UnfitModel(RequestError):
@@ -238,6 +248,19 @@ class BackendError(ReshoreError):
 
 class Unreachable(BackendError):
     """No connection to the backend."""
+
+
+class CircuitOpen(Unreachable):
+    """The backend failed so often that it is given a rest; nothing was sent to it.
+
+    Args:
+        message: which backend and model, and since how many failures.
+        retry_after_s: until it is tried again.
+    """
+
+    def __init__(self, message: str, *, backend: str, retry_after_s: float) -> None:
+        super().__init__(message, backend=backend)
+        self.retry_after_s = retry_after_s
 
 
 class BackendTimeout(BackendError):

@@ -13,6 +13,7 @@ from reshore.config.engine import EngineConfig
 from reshore.config.limits import LimitsConfig
 from reshore.config.models import ModelConfig, model_settings
 from reshore.config.pool import PoolConfig
+from reshore.config.routing import RoutingConfig
 from reshore.config.upstreams import UpstreamConfig
 
 
@@ -48,6 +49,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     engine: EngineConfig = EngineConfig()
     pool: PoolConfig = PoolConfig()
     limits: LimitsConfig = LimitsConfig()
+    routing: RoutingConfig = RoutingConfig()
     models: dict[str, ModelConfig] = {}
     upstreams: dict[str, UpstreamConfig] = {}
     aliases: Annotated[

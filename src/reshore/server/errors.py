@@ -28,6 +28,7 @@ _TABLE: dict[type[BaseException], tuple[int, str, str | None]] = {
     errors.OutOfMemory: (503, "server_error", "out_of_memory"),
     errors.StartFailed: (503, "server_error", "engine_start_failed"),
     errors.EngineError: (500, "server_error", "engine_error"),
+    errors.CircuitOpen: (503, "server_error", "circuit_open"),
     errors.BackendTimeout: (504, "server_error", "backend_timeout"),
     errors.BackendError: (502, "server_error", "backend_error"),
     errors.BadName: (400, "invalid_request_error", "invalid_model_name"),
@@ -68,7 +69,7 @@ def render(error: BaseException) -> Rendered:
     if isinstance(error, errors.RequestError) and error.code:
         code = error.code
     headers: list[tuple[bytes, bytes]] = []
-    if isinstance(error, errors.Overloaded):
+    if isinstance(error, errors.Overloaded | errors.CircuitOpen):
         headers.append((b"retry-after", str(math.ceil(error.retry_after_s)).encode()))
     elif status == 503 and code not in _PERMANENT:
         headers.append((b"retry-after", b"1"))

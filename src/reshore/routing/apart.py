@@ -1,0 +1,81 @@
+"""An answer in a task of its own, which enters its context, reads its frames and leaves it.
+
+Contexts of HTTP clients and time limits belong to the task that entered them. Where two answers
+race, each therefore has a task, and hands its frames over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import Any
+
+from reshore.backends.answer import Answer
+from reshore.errors import ReshoreError
+
+log = logging.getLogger("reshore.routing")
+
+# Frames that may wait for their reader; then the sender waits. A frame is what one read of a
+# socket gave, so this is at most some megabytes.
+_AHEAD = 16
+
+
+class Apart:
+    """Begins at once. `settled` is done when there is an `answer` or an `error`.
+
+    Whoever creates it must await `ended` on it.
+    """
+
+    def __init__(self, opening: AbstractAsyncContextManager[Answer]) -> None:
+        self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.answer: Answer | None = None
+        self.error: Exception | None = None
+        self._frames: asyncio.Queue[bytes | None] = asyncio.Queue(_AHEAD)
+        self.task = asyncio.create_task(self._run(opening))
+
+    def cancel(self) -> None:
+        """Have it end. Nothing happens if it has ended."""
+        self.task.cancel()
+
+    async def _run(self, opening: AbstractAsyncContextManager[Answer]) -> None:
+        try:
+            async with opening as answer:
+                self.answer = replace(answer, frames=self._handed_over())
+                self._settle()
+                async for frame in answer.frames:
+                    await self._frames.put(frame)
+        except Exception as error:
+            if not isinstance(error, ReshoreError):
+                log.exception("an attempt failed in a way that nobody thought of")
+            self.error = error
+        finally:
+            self._settle()
+        await self._frames.put(None)
+
+    def _settle(self) -> None:
+        if not self.settled.done():
+            self.settled.set_result(None)
+
+    async def _handed_over(self) -> AsyncGenerator[bytes, None]:
+        while (frame := await self._frames.get()) is not None:
+            yield frame
+        if self.error is not None:
+            raise self.error
+
+
+async def ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Wait until all tasks have ended, whatever came of them.
+
+    A cancellation that comes meanwhile is passed on afterwards: no task is left behind.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while running := [task for task in tasks if not task.done()]:
+        try:
+            await asyncio.wait(running)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
