@@ -148,9 +148,7 @@ class Journal:
 
     def attempts(self) -> tuple[Attempt, ...]:
         """All attempts as they stand, at any time: also after an exception and a hang-up."""
-        return tuple(
-            line.attempt(self._started_s, answered=self._has_answered(line)) for line in self._lines
-        )
+        return tuple(line.attempt(answered=self._has_answered(line)) for line in self._lines)
 
     def _has_answered(self, line: Line) -> bool:
         got = self._answered
