@@ -36,11 +36,13 @@ PURE = (
     "engine/grammar",
     "engine/plan.py",
     "routing/aliases.py",
+    "routing/asking.py",
     "routing/breaker.py",
     "routing/complexity.py",
     "routing/content.py",
     "routing/decide.py",
     "routing/explain.py",
+    "routing/naming.py",
     "routing/failure.py",
     "routing/journal.py",
     "routing/parsing.py",
@@ -49,10 +51,13 @@ PURE = (
     "routing/policy.py",
     "routing/privacy.py",
     "routing/retry.py",
+    "routing/sides.py",
     "routing/sticky.py",
     "routing/syntax.py",
     "routing/table.py",
     "routing/tiers.py",
+    "routing/vocabulary.py",
+    "routing/world.py",
 )
 IMPURE = {"asyncio", "aiohttp", "starlette", "uvicorn", "socket", "http", "sqlite3", "subprocess"}
 

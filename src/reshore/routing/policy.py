@@ -15,7 +15,6 @@ use it. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from functools import cached_property
 from typing import Literal, get_args
@@ -199,41 +198,6 @@ class Route(Struct, frozen=True, kw_only=True, dict=True):
     def text(self) -> str:
         """The policy as text, written once."""
         return str(self.policy)
-
-
-def parts(policy: Policy, *, mirrors: bool = True) -> Iterator[Local | Cloud]:
-    """Every `local` and `cloud` in a policy, in the order in which they stand.
-
-    Args:
-        mirrors: also those whose answers nobody gets.
-    """
-    match policy:
-        case Local() | Cloud():
-            yield policy
-        case Shadow(primary=primary, mirror=mirror):
-            yield from parts(primary, mirrors=mirrors)
-            if mirrors:
-                yield mirror
-        case Cascade(local=local, cloud=cloud, agree_with=other):
-            yield local
-            if other and mirrors:
-                yield Local(other)
-            yield from parts(cloud, mirrors=mirrors)
-        case _:
-            for inner in _inside(policy):
-                yield from parts(inner, mirrors=mirrors)
-
-
-def _inside(policy: Split | Fallback | Hedge | Hybrid) -> tuple[Policy, ...]:
-    match policy:
-        case Split(arms=arms):
-            return tuple(arm.policy for arm in arms)
-        case Fallback(policies=policies):
-            return policies
-        case Hedge(first=first, second=second):
-            return first, second
-        case Hybrid(local=local, cloud=cloud):
-            return local, cloud
 
 
 def _pair(local: Policy, cloud: Policy) -> list[str]:
