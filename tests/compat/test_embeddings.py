@@ -89,11 +89,10 @@ def test_what_cannot_be_embedded_is_a_bad_request(
     assert caught.value.param.startswith(param)
 
 
-def test_a_chat_model_does_not_embed_and_an_embedding_model_does_not_chat(
-    scripted: OpenAI,
-) -> None:
-    with pytest.raises(openai.BadRequestError, match="does not support embeddings"):
-        scripted.embeddings.create(model="tiny", input="hello")
+def test_a_chat_model_embeds_and_an_embedding_model_does_not_chat(scripted: OpenAI) -> None:
+    raw = scripted.embeddings.with_raw_response.create(model="tiny", input="hello")
+    assert raw.headers["x-reshore-pooling"] == "last"
+    assert len(raw.parse().data[0].embedding) == 32
     with pytest.raises(openai.BadRequestError, match="team/embed"):
         scripted.chat.completions.create(
             model="team/embed", messages=[{"role": "user", "content": "hello"}]

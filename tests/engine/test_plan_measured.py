@@ -13,6 +13,7 @@ import aiohttp
 import psutil
 import pytest
 
+from reshore.backends.embedder import as_embedder
 from reshore.engine.process import ProcessEngine
 from reshore.models.store import Store
 from tests.engine.samples import GB, launcher, running
@@ -20,10 +21,13 @@ from tests.engine.samples import GB, launcher, running
 pytestmark = pytest.mark.slow
 
 TOLERANCE = 0.15
+EMBEDDING = " embedding"
 
 
 def real_engine(starter_home: Path, home: Path, name: str, **settings: Any) -> ProcessEngine:
-    model = Store(starter_home / "models").resolve(name)
+    model = Store(starter_home / "models").resolve(name.removesuffix(EMBEDDING))
+    if name.endswith(EMBEDDING):
+        model, _ = as_embedder(model)
     maker = launcher(home, "wheel", **settings)
     return maker.launch(model, maker.plan(model, 4 * GB))
 
@@ -49,6 +53,7 @@ async def work(engine: ProcessEngine) -> None:
         ("smollm2:135m", {"context_length": 4096}),
         ("smollm2:135m", {"context_length": 4096, "kv_cache_type": "q8_0"}),
         ("all-minilm", {}),
+        ("smollm2:135m" + EMBEDDING, {"context_length": 1024}),
     ],
 )
 async def test_the_plan_is_near_the_resident_size_and_not_far_below_it(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
 from reshore.config import PoolConfig, Seconds
@@ -433,6 +434,18 @@ async def test_cancelling_run_ends_every_engine_even_one_that_is_loading() -> No
 
 
 # ── a model that changes under its name ─────────────────────────────────────────────────────────
+
+
+async def test_one_model_may_generate_and_embed_side_by_side() -> None:
+    embedder = msgspec.structs.replace(A, capabilities=("embedding",))
+    async with running() as bench:
+        await bench.hold(A)
+        await bench.hold(embedder)
+        await bench.hold(A)
+        assert [engine.model.embeds for engine in bench.launcher.engines] == [False, True]
+        assert len(bench.launcher.alive()) == 2
+        assert await bench.pool.unload(A.name)
+        assert bench.launcher.alive() == []
 
 
 async def test_a_changed_digest_loads_the_new_model_and_lets_the_old_engine_finish() -> None:

@@ -11,6 +11,7 @@ from tests.server.ollama import answered, refused
 EMBEDDER = "embedder:latest"
 EMBED = "/api/embed"
 OLDER = "/api/embeddings"
+CONTEXT = 256  # of MODEL
 
 
 @pytest.fixture
@@ -105,9 +106,38 @@ async def test_the_older_endpoint_gives_one_vector(server: Server) -> None:
     assert reply == {"embedding": []}
 
 
+class TestModelsThatGenerate:
+    """They embed with an engine of their own, as Ollama embeds with any model."""
+
+    async def test_vectors_come_and_the_reply_says_of_what_kind(self, server: Server) -> None:
+        body = {"model": MODEL, "input": ["one", "two"]}
+        reply, value = await server.post(EMBED, body)
+        assert reply.headers["x-reshore-pooling"] == "last"
+        assert len(value["embeddings"]) == 2
+        reply, _ = await server.post(EMBED, body | {"model": EMBEDDER})
+        assert "x-reshore-pooling" not in reply.headers
+
+    async def test_both_engines_stay_and_end_together(self, server: Server) -> None:
+        """A chat between two embeddings reloads nothing."""
+        say = {"model": MODEL, "prompt": "hi", "stream": False}
+        for _ in range(2):
+            await answered(server, EMBED, {"model": MODEL, "input": "hi"})
+            await answered(server, "/api/generate", say)
+        loaded = server.app.services.pool.loaded()
+        assert [model.name for model in loaded] == [MODEL, MODEL]
+        await answered(server, "/api/generate", {"model": MODEL, "keep_alive": 0})
+        assert server.app.services.pool.loaded() == ()
+
+    async def test_a_longer_text_is_cut_to_the_context(self, server: Server) -> None:
+        long = {"model": MODEL, "input": "x" * 600}
+        reply, value = await server.post(EMBED, long)
+        assert reply.headers["x-reshore-truncated"] == "inputs=1"
+        assert value["prompt_eval_count"] == CONTEXT - 1
+        text = await refused(server, EMBED, long | {"truncate": False})
+        assert text == "the input length exceeds the context length"
+
+
 async def test_models_do_only_what_they_can(server: Server) -> None:
-    text = await refused(server, EMBED, {"model": MODEL, "input": "hi"})
-    assert text.startswith(f'"{MODEL}" does not support embeddings')
     messages = [{"role": "user", "content": "hi"}]
     text = await refused(server, "/api/chat", {"model": EMBEDDER, "messages": messages})
     assert text == f'"{EMBEDDER}" does not support chat'

@@ -151,8 +151,6 @@ async def test_models_do_only_what_they_can(server: Server) -> None:
     assert (
         "does not support chat" in (await server.refusal("/v1/chat/completions", chat))["message"]
     )
-    embed = {"model": MODEL, "input": "hi"}
-    assert "embedding" in (await server.refusal("/v1/embeddings", embed))["message"]
 
 
 async def test_models_are_listed_and_found_with_slashes_and_aliases(home: Path) -> None:

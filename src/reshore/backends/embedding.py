@@ -15,6 +15,7 @@ from reshore.backends.truncation import TRUNCATED_HEADER
 from reshore.engine.base import Engine
 from reshore.engine.client import EngineClient
 from reshore.errors import ContextTooLong, EngineError, RequestError
+from reshore.models.facts import Pooling
 from reshore.types import Embeddings, EmbedRequest, Prompt
 from reshore.wire.llamacpp.replies import EmbeddingReply, decode_embeddings
 
@@ -73,13 +74,21 @@ async def _embed_batch(
         batch, cut_inputs = await fit_inputs(batch, limit, engine, client, truncate=truncate)
     try:
         return await _post(batch, request, engine, client), cut_inputs
-    except ContextTooLong as refusal:
+    except ContextTooLong:
         if not truncate or cut_inputs:
             raise
-        batch, cut_inputs = await fit_inputs(
-            batch, refusal.context_length, engine, client, truncate=True
-        )
+        batch, cut_inputs = await fit_inputs(batch, _longest(engine), engine, client, truncate=True)
         return await _post(batch, request, engine, client), cut_inputs
+
+
+def _longest(engine: Engine) -> int:
+    """Tokens that an input may have.
+
+    llama.cpp leaves room for an answer behind a prompt that it reads in several batches, as it does
+    where the last token makes the vector. Other inputs are read at once and may fill the context.
+    """
+    by_last = engine.model.facts.pooling == Pooling.LAST
+    return engine.context_length - 1 if by_last else engine.context_length
 
 
 async def _post(

@@ -19,14 +19,13 @@ from reshore.cli.output import (
 )
 from reshore.config import load
 from reshore.models.description import Description
+from reshore.models.facts import Pooling
 from reshore.models.judge import State, Verdict
 from reshore.models.layout import Installed
 from reshore.models.prompts import known_prompts
 from reshore.models.store import Store
 from reshore.models.templates import FILE, NAMES
 from reshore.routing.aliases import Aliases
-
-_POOLINGS = ("none", "mean", "cls", "last", "rank")
 
 
 class Shown(Struct, frozen=True, kw_only=True):
@@ -127,7 +126,7 @@ def _pooling(number: int | None) -> str:
     """In words; a file that names none gets the mean, as the engine does it."""
     if number is None:
         return "mean (not said by the file)"
-    return _POOLINGS[number] if number < len(_POOLINGS) else str(number)
+    return next((kind.name.lower() for kind in Pooling if kind == number), str(number))
 
 
 def _licence(model: Description) -> str | None:

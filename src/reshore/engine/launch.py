@@ -22,10 +22,9 @@ from reshore.engine.plan import Attached, make_plan
 from reshore.engine.process import ProcessEngine
 from reshore.engine.spawn import Command
 from reshore.models import templates
-from reshore.models.facts import Servable
+from reshore.models.facts import Pooling, Servable
 
 _MIB = 1 << 20
-_POOLINGS = ("none", "mean", "cls", "last", "rank")
 
 
 class EngineLauncher:
@@ -59,7 +58,7 @@ class EngineLauncher:
             settings,
             self._hardware_for(settings),
             budget_bytes=budget_bytes,
-            embedding="embedding" in model.capabilities,
+            embedding=model.embeds,
             attached=attached(model),
             model=model.name,
         )
@@ -161,7 +160,7 @@ def server_arguments(model: Servable, plan: LaunchPlan, *, gpu_layers: int = -1)
         arguments["--mmproj"] = str(model.projector_path)
     if plan.embedding:
         # Without pooling there would be a vector per token, which /v1/embeddings refuses.
-        arguments["--pooling"] = _POOLINGS[plan.pooling or 1]
+        arguments["--pooling"] = Pooling(plan.pooling or Pooling.MEAN).name.lower()
     flags = ["--slots", *_template(model), "--no-webui", "--offline", "--no-kv-unified"]
     if plan.embedding:
         flags.append("--embeddings")

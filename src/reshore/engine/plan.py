@@ -24,7 +24,7 @@ from reshore.engine.base import LaunchPlan
 from reshore.engine.hardware import Gpu, Hardware
 from reshore.engine.kv import cell_bytes, kv_bytes_per_layer, usable_cache_type
 from reshore.errors import OutOfMemory
-from reshore.models.facts import GgufFacts
+from reshore.models.facts import GgufFacts, Pooling
 
 MIB = 1 << 20
 DEFAULT_CONTEXT = 8192
@@ -204,9 +204,11 @@ def _batches(shape: _Shape, slots: int, context: int) -> tuple[int, int]:
     An input that is embedded with anything but last-token pooling, or without causal attention,
     must be seen whole: llama.cpp refuses what is longer than one physical batch.
     """
-    whole = not shape.facts.causal or (shape.embedding and shape.facts.pooling != 3)
+    whole = not shape.facts.causal or (shape.embedding and shape.facts.pooling != Pooling.LAST)
     if whole:
         return context, context
+    if shape.embedding:  # llama.cpp then takes no logical batch that is more than one physical
+        return (min(MICRO_BATCH, context),) * 2
     batch = min(shape.batch, context * slots)
     return batch, min(MICRO_BATCH, batch)
 
@@ -225,12 +227,14 @@ def compute_bytes(
     - logits for each slot, in the graph and again in the buffer that is read. An embedder has
       outputs for each token of the batch instead: its buffer has room for their logits as well,
       though nobody reads them, and is cleared, hence resident (58 MB were measured for 472 tokens
-      of all-minilm, whose vocabulary has 30,522).
+      of all-minilm, whose vocabulary has 30,522). A decoder's graph computes them, too (197 MB in
+      all for SmolLM2's 49,152 with batches of 512).
     """
     width = 5 * facts.embedding_length + 3 * _feed_forward(facts)
     per_cell = 2 if flash else 4 + 4 * facts.head_count
     if embedding:
-        outputs = 4 * micro_batch * (facts.vocab_size + facts.embedding_length)
+        times = 2 if facts.causal else 1
+        outputs = 4 * micro_batch * (times * facts.vocab_size + facts.embedding_length)
     else:
         outputs = 2 * 4 * slots * facts.vocab_size
     return micro_batch * (4 * width + context * per_cell) + outputs

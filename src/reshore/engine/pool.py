@@ -71,7 +71,7 @@ class Pool:
         self._settings = settings
         self._clock = clock
         self._turns = turns
-        self._berths: dict[tuple[str, str], Berth] = {}
+        self._berths: dict[tuple[str, str, bool], Berth] = {}
         self._residency = Residency(
             launcher,
             settings,
@@ -241,14 +241,15 @@ class Pool:
             self._release(granted.result(), waiter)
 
     def _berth_for(self, model: Servable) -> Berth:
-        key = (model.name, model.digest)
+        key = (model.name, model.digest, model.embeds)
         berth = self._berths.get(key)
         if berth is None:
             now_s = self._clock.monotonic()
             self._berths = {k: b for k, b in self._berths.items() if not b.empty(now_s)}
             berth = self._berths[key] = Berth(model, self._settings.max_queue)
         for other in self._residency.residents():
-            if other.engine.model.name == model.name and other.berth is not berth:
+            loaded = other.engine.model
+            if loaded.name == model.name and loaded.digest != model.digest:
                 self._supersede(other)
         return berth
 

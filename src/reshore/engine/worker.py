@@ -25,6 +25,7 @@ from reshore.engine.child import (
 from reshore.engine.environment import NO_FFMPEG
 from reshore.engine.hardware import Gpu
 from reshore.engine.libraries import explain
+from reshore.models.facts import Pooling
 from reshore.models.templates import is_jinja
 
 _WARNINGS = 2  # llama.cpp's verbosity: what it logs per request at "info" nobody reads
@@ -110,7 +111,7 @@ def pooling(of_file: int | None) -> int:
 
     Without pooling there would be one vector per token, which `/v1/embeddings` refuses.
     """
-    return of_file or 1
+    return of_file or Pooling.MEAN
 
 
 def devices() -> tuple[Gpu, ...]:

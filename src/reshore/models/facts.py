@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from reshore.types import Message
+
+
+class Pooling(IntEnum):
+    """How an embedding model makes one vector of its tokens', in llama.cpp's numbers."""
+
+    NONE = 0
+    MEAN = 1
+    CLS = 2
+    LAST = 3
+    RANK = 4
 
 
 class GgufFacts(Struct, frozen=True, kw_only=True):
@@ -21,7 +32,7 @@ class GgufFacts(Struct, frozen=True, kw_only=True):
         head_count_kv: KV heads of each layer (0 for a layer without a KV cache).
         key_length, value_length: elements of one head's key and value.
         layer_bytes: weight bytes of each layer; `other_bytes`: embeddings, output, norms.
-        pooling: `{arch}.pooling_type` (0 none, 1 mean, 2 cls, 3 last, 4 rank), None if not given.
+        pooling: `{arch}.pooling_type`, a `Pooling` as far as we know it; None if not given.
         causal: whether attention is causal; False for BERT-like encoders.
         special_tokens: token text by role (bos, eos, fim_pre, fim_suf, fim_mid …) as far as given.
         metadata: every scalar key of the header, and short arrays; long arrays are left out.
@@ -91,3 +102,8 @@ class Servable(Struct, frozen=True, kw_only=True):
     template: str | None = "file"
     messages: tuple[Message, ...] = ()
     adapter_paths: tuple[Path, ...] = ()
+
+    @property
+    def embeds(self) -> bool:
+        """Whether its engine embeds; it generates otherwise."""
+        return "embedding" in self.capabilities

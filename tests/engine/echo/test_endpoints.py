@@ -16,6 +16,7 @@ import pytest
 from reshore.config import EchoConfig
 from reshore.engine.base import State
 from reshore.engine.process import ProcessEngine
+from reshore.models.facts import Pooling
 from tests.engine.samples import echo_engine, encoder, facts, running, servable
 
 Body = dict[str, Any]
@@ -278,6 +279,17 @@ async def test_embeddings_are_one_vector_an_input(embedder: Client) -> None:
     _, encoded = await embedder.post("/v1/embeddings", input="a", encoding_format="base64")
     raw = base64.b64decode(encoded["data"][0]["embedding"])
     assert list(struct.unpack("<384f", raw)) == pytest.approx(vectors[0])
+
+
+async def test_what_the_last_token_embeds_may_come_in_several_batches(tmp_path: Path) -> None:
+    header = facts(context_length=2048, pooling=Pooling.LAST)
+    model = servable(header, capabilities=("embedding",))
+    async for client in connect(echo_engine(tmp_path, model=model)):
+        assert client.engine.plan.micro_batch == 512
+        status, _ = await client.post("/v1/embeddings", input="x" * 2047)
+        assert status == 200
+        status, body = await client.post("/v1/embeddings", input="x" * 2048)
+        assert (status, body["error"]["type"]) == (400, "exceed_context_size_error")
 
 
 async def test_an_input_longer_than_a_batch_is_too_large(embedder: Client) -> None:

@@ -11,12 +11,14 @@ from typing import Any
 
 import msgspec
 
+from reshore.engine.base import LaunchPlan
 from reshore.engine.child import Launch
 from reshore.engine.echo import tokens
 from reshore.engine.echo.generation import Generation, error_body
 from reshore.engine.echo.http import Connection, Request
 from reshore.engine.echo.script import Script, make_script
 from reshore.engine.echo.shapes import Call, ChatShape, CompletionShape, NativeShape, Shape
+from reshore.models.facts import Pooling
 
 _REMEMBERED = 64
 _OPEN = frozenset({"/health", "/v1/health", "/models", "/v1/models", "/"})
@@ -137,15 +139,8 @@ class EchoEngine:
                 "not_supported_error",
             )
         inputs = [tokens.tokenize(tokens.text_of(one)) for one in _inputs(body)]
-        limit = launch.plan.micro_batch
         for one in inputs:
-            if len(one) > limit:
-                raise Refused(
-                    500,
-                    f"input ({len(one)} tokens) is too large to process. increase the physical "
-                    f"batch size (current batch size: {limit})",
-                    "server_error",
-                )
+            _check_input(len(one), launch.plan)
         as_base64 = body.get("encoding_format") == "base64"
         data = [
             {"embedding": _vector(one, launch.embedding_length, as_base64), "index": index,
@@ -162,15 +157,7 @@ class EchoEngine:
         said, prompt = _prompt(request.path, body)
         prompt_tokens = len(tokens.tokenize(prompt))
         context = self._launch.plan.context_length
-        if prompt_tokens >= context:
-            raise Refused(
-                400,
-                f"request ({prompt_tokens} tokens) exceeds the available context size "
-                f"({context} tokens), try increasing it",
-                "exceed_context_size_error",
-                n_prompt_tokens=prompt_tokens,
-                n_ctx=context,
-            )
+        _check_context(prompt_tokens, context)
         script = make_script(
             said,
             self._launch.echo,
@@ -231,6 +218,31 @@ class EchoEngine:
     def _admit(self) -> None:
         while self._queue and self._queue[0][0] <= len(self._free):
             self._queue.popleft()[1]()
+
+
+def _check_context(count: int, context: int) -> None:
+    if count >= context:
+        raise Refused(
+            400,
+            f"request ({count} tokens) exceeds the available context size ({context} tokens), try "
+            "increasing it",
+            "exceed_context_size_error",
+            n_prompt_tokens=count,
+            n_ctx=context,
+        )
+
+
+def _check_input(count: int, plan: LaunchPlan) -> None:
+    """Only what is embedded by its last token may come in several physical batches."""
+    if plan.pooling == Pooling.LAST:
+        _check_context(count, plan.context_length)
+    elif count > plan.micro_batch:
+        raise Refused(
+            500,
+            f"input ({count} tokens) is too large to process. increase the physical batch size "
+            f"(current batch size: {plan.micro_batch})",
+            "server_error",
+        )
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -59,7 +59,8 @@ same.
 - A `context` is given for every answer but those to images or to a raw prompt. With it the engine
   goes on from the tokens themselves.
 - A Modelfile's Go `TEMPLATE` is not run: see `reshore show`.
-- `/api/embed` is for embedding models.
+- A model that generates embeds, too, as at Ollama: by its last token, in an engine of its own, and
+  with `x-reshore-pooling: last` in the header of the reply.
 
 ## Replies
 

@@ -49,6 +49,8 @@ extensions, some are what OpenAI's own SDKs and older clients send besides.
   `stream_options.include_usage` a last event with `usage` and without choices; the other events
   have `usage: null`. It ends with `[DONE]`. When a generation breaks off, an event with `error`
   takes the place of `[DONE]`.
+- Embeddings come from models that generate, too: by the last token, with `x-reshore-pooling: last`
+  in the header of the reply. Embedding models find better.
 - Log-probabilities carry the tokens' UTF-8 `bytes`. Completions have the legacy shape; offsets
   count characters of `text`, from its begin.
 - Errors are `{"error": {"message", "type", "param", "code"}}`. Bodies are taken as plain JSON: one
