@@ -79,7 +79,7 @@ class Retries:
             elapsed_s: since the first try began.
             patient: False where another target can be asked instead.
         """
-        if tried >= self._most_retries(backend, error):
+        if tried >= self._most_retries(error):
             return None
         pause_s = self._wish_s(error, tried, patient)
         if pause_s is None or elapsed_s + pause_s > self._config.retry_total_s:
@@ -87,13 +87,9 @@ class Retries:
         budget = self._budgets.get(backend)
         return pause_s if budget is not None and budget.take() else None
 
-    def _most_retries(self, backend: str, error: ReshoreError) -> int:
+    def _most_retries(self, error: ReshoreError) -> int:
         if isinstance(error, Crashed):
             return min(_CRASH_RETRIES, self._config.retries)
-        # All keys of an upstream rest. Of our own engine: the queue is full, and who waits outside
-        # of it would make it longer.
-        if isinstance(error, Overloaded) and backend != LOCAL:
-            return self._config.retries
         if isinstance(error, BackendError) and error.retryable:
             return self._config.retries
         return 0
@@ -102,8 +98,7 @@ class Retries:
         config = self._config
         if isinstance(error, Crashed):
             return 0.0
-        speaks = isinstance(error, UpstreamStatus | Overloaded)
-        asked_s = error.retry_after_s if speaks else None
+        asked_s = error.retry_after_s if isinstance(error, UpstreamStatus) else None
         if asked_s is None:
             return self._chance() * min(config.retry_cap_s, config.retry_base_s * 2.0**tried)
         bound_s = config.retry_after_max_s if patient else _IMPATIENT_S

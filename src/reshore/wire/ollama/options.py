@@ -58,6 +58,7 @@ def _sampling(
 
 
 _PLACED = "how a model is loaded is set in `reshore.toml`, so that no request reloads it"
+_KEEPS = "a prompt is never cut in its middle and the context never shifted"
 
 OPTIONS: Mapping[str, Option] = {
     "temperature": _sampling("float32", "temperature", "0 is greedy", low=0, specified=True),
@@ -99,14 +100,7 @@ OPTIONS: Mapping[str, Option] = {
         high=INT32_MAX,
         low=-1,
     ),
-    "num_keep": Option(
-        kind="integer",
-        note="tokens that stay of the beginning of a raw prompt that is cut; 4 if not given, below "
-        "0: as many as fit",
-        honoured=True,
-        low=-1,
-        high=INT32_MAX,
-    ),
+    "num_keep": Option(kind="integer", note=_KEEPS),
     "num_batch": Option(kind="integer", note=_PLACED),
     "num_gpu": Option(kind="integer", note=_PLACED),
     "main_gpu": Option(kind="integer", note=_PLACED),
@@ -121,7 +115,6 @@ class ReadOptions(Struct, frozen=True, kw_only=True):
 
     sampling: Sampling = Sampling()
     num_ctx: int | None = None
-    num_keep: int | None = None
     ignored: tuple[str, ...] = ()
 
 
@@ -135,7 +128,7 @@ def read_options(value: Any) -> ReadOptions:
     if value is None:
         return ReadOptions()
     fields: dict[str, Any] = {}
-    sizes: dict[str, int] = {}
+    num_ctx: int | None = None
     ignored = []
     for name, item in mapping(value, "options").items():
         if item is None:
@@ -152,10 +145,10 @@ def read_options(value: Any) -> ReadOptions:
         else:
             read = type(read)(min(max(read, option.low), option.high))
             if option.field is None:
-                sizes[name] = read
+                num_ctx = read
             else:
                 fields[option.field] = read
-    return ReadOptions(sampling=Sampling(**fields), ignored=tuple(ignored), **sizes)
+    return ReadOptions(sampling=Sampling(**fields), num_ctx=num_ctx, ignored=tuple(ignored))
 
 
 def _wrong(name: str, kind: str) -> WrongOptionType:
