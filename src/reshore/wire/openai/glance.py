@@ -1,0 +1,112 @@
+"""What is learned of replies that go by as bytes: who answered, token counts, how it ended."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from reshore.types import Usage
+
+T = TypeVar("T")
+
+# Some servers write the field into every reply.
+_NO_ERROR = (b"null", b"{}", b'""', b"false")
+
+
+class _PromptDetails(Struct, gc=False):
+    cached_tokens: int | None = None
+
+
+class _CompletionDetails(Struct, gc=False):
+    reasoning_tokens: int | None = None
+
+
+class UsageBody(Struct, gc=False):
+    """OpenAI's `usage`, and what DeepSeek calls its cached tokens."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+    prompt_cache_hit_tokens: int | None = None
+
+    def usage(self) -> Usage:
+        prompt, completion = self.prompt_tokens_details, self.completion_tokens_details
+        cached = prompt.cached_tokens if prompt else self.prompt_cache_hit_tokens
+        return Usage(
+            prompt_tokens=self.prompt_tokens or 0,
+            completion_tokens=self.completion_tokens or 0,
+            cached_tokens=cached or 0,
+            reasoning_tokens=completion.reasoning_tokens if completion else None,
+        )
+
+
+class _Said(Struct, gc=False):
+    content: str | None = None
+
+
+class _Choice(Struct, gc=False):
+    index: int = 0
+    finish_reason: str | None = None
+    delta: _Said | None = None
+    message: _Said | None = None
+    text: str | None = None
+
+    def said(self) -> str:
+        part = self.delta or self.message
+        return (part.content if part else self.text) or ""
+
+
+class Glance(Struct, gc=False):
+    """A whole reply or one event of a stream, of which no more is decoded than this.
+
+    A part that has another shape than OpenAI gives it counts as absent: what goes by is not ours
+    to judge.
+    """
+
+    model: str | None = None
+    choices: list[_Choice] | None = None
+    usage: UsageBody | None = None
+    error: Raw = Raw(b"null")
+
+    def is_fault(self) -> bool:
+        """Whether it says that something went wrong."""
+        return bytes(self.error) not in _NO_ERROR
+
+
+class _Stranger(Struct, gc=False):
+    model: Raw = Raw(b"null")
+    choices: Raw = Raw(b"null")
+    usage: Raw = Raw(b"null")
+    error: Raw = Raw(b"null")
+
+
+_glance = msgspec.json.Decoder(Glance)
+_stranger = msgspec.json.Decoder(_Stranger)
+
+
+def glance(payload: bytes) -> Glance:
+    """Decode what matters of a reply or an event.
+
+    Raises:
+        msgspec.DecodeError: it is no JSON object.
+    """
+    try:
+        return _glance.decode(payload)
+    except msgspec.ValidationError:
+        parts = _stranger.decode(payload)
+    return Glance(
+        model=_part(parts.model, str),
+        choices=_part(parts.choices, list[_Choice]),
+        usage=_part(parts.usage, UsageBody),
+        error=parts.error,
+    )
+
+
+def _part(raw: Raw, kind: type[T]) -> T | None:
+    try:
+        return None if bytes(raw) == b"null" else msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError:
+        return None
