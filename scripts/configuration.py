@@ -79,6 +79,17 @@ def documentation() -> str:
         '- `[aliases]` maps the names that clients send to installed models: `"gpt-4o-mini" = '
         '"smollm2:135m"`. Globs are allowed (`"ft:gpt-4o-mini:*"`); an exact name wins, then the '
         "glob with the longest literal beginning.",
+        '- `[routes]` maps names or globs to policies: `"gpt-4o-mini" = "split(local=10, '
+        'cloud=90)"`, or to a table, `[routes."gpt-4o-mini"]`. Patterns are found as in '
+        "`[aliases]`; policies are in [routing](routing.md).",
+        "    - `policy`: who answers, as text.",
+        "    - `local`: the model of a bare `local` in it; without one, what the name is an alias "
+        "of, the name itself if it is installed, or what stands for it on this machine.",
+        "    - `cloud`: the `upstream`, or `upstream/model`, of a bare `cloud` in it; without one, "
+        "the first upstream and the name that the client sent.",
+        "    - `pins = false`: clients may not choose the side with the header `x-reshore-route`.",
+        "    - `mix_embeddings = true`: embeddings of different models may share the name, "
+        "although their vectors cannot be compared.",
         *_upstreams(),
         "",
         "## Names from Ollama",
@@ -113,6 +124,16 @@ def example() -> str:
         '# "gpt-4o-mini" = "smollm2:135m"',
         '# "ft:gpt-4o-mini:*" = "smollm2:135m"',
         '# "text-embedding-3-small" = "all-minilm"',
+        "",
+        "# Names that clients send, and who answers.",
+        "[routes]",
+        '# "gpt-4o-mini" = "split(local=10, cloud=90, sticky=user)"',
+        '# "ft:gpt-4o-mini:*" = "cloud"',
+        "",
+        '# [routes."gpt-4o"]',
+        '# policy = "hybrid(threshold=0.5)"',
+        '# local = "qwen2.5:7b"',
+        '# cloud = "openai/gpt-4o"',
         "",
         "# Settings of one model: the keys of [engine], and chat_template, force, prompt_name.",
         '# [models."smollm2:135m"]',

@@ -20,6 +20,7 @@ from reshore.config.limits import LimitsConfig
 from reshore.config.load import Layers, load, read_layers
 from reshore.config.models import ModelConfig, model_settings
 from reshore.config.pool import PoolConfig
+from reshore.config.routes import PrivacyConfig, RouteConfig
 from reshore.config.routing import RoutingConfig
 from reshore.config.tree import Config
 from reshore.config.upstreams import Timeouts, UpstreamConfig, key_variable, read_keys
@@ -33,6 +34,8 @@ __all__ = [
     "LimitsConfig",
     "ModelConfig",
     "PoolConfig",
+    "PrivacyConfig",
+    "RouteConfig",
     "RoutingConfig",
     "Seconds",
     "Timeouts",

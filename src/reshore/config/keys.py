@@ -85,9 +85,11 @@ def _in_tables(known: dict[str, inspect.Field]) -> Iterator[str]:
     for key, entry in known.items():
         table = bare(entry.type)
         if isinstance(table, inspect.DictType):
-            row = bare(table.value_type)
-            if isinstance(row, inspect.StructType):
-                yield from (f"{key}[...].{field.name}" for field in row.fields)
+            value = bare(table.value_type)
+            rows = value.types if isinstance(value, inspect.UnionType) else (value,)
+            for row in rows:
+                if isinstance(row, inspect.StructType):
+                    yield from (f"{key}[...].{field.name}" for field in row.fields)
 
 
 def _fields(section: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:

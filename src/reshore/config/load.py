@@ -148,7 +148,7 @@ def _from_env(env: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
         if dotted is None:
             raise ConfigError(f"environment: unknown setting {name}.{did_you_mean(name, known)}")
         value = _ollama_value(name, env[name])
-        yield dotted, _pieces(value) if is_list(entries[dotted]) else value, name
+        yield dotted, _pieces(dotted, value) if is_list(entries[dotted]) else value, name
 
 
 def _is_no_setting(name: str) -> bool:
@@ -174,7 +174,9 @@ def _ollama_value(name: str, value: str) -> str:
     return {"1": "on", "true": "on", "0": "off", "false": "off"}.get(value.lower(), value)
 
 
-def _pieces(value: str) -> list[str]:
+def _pieces(dotted: str, value: str) -> list[str]:
+    if dotted == "privacy.patterns":
+        return [value] if value else []  # commas belong to a regular expression
     return [piece.strip() for piece in value.split(",") if piece.strip()]
 
 

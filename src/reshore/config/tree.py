@@ -13,6 +13,7 @@ from reshore.config.engine import EngineConfig
 from reshore.config.limits import LimitsConfig
 from reshore.config.models import ModelConfig, model_settings
 from reshore.config.pool import PoolConfig
+from reshore.config.routes import PrivacyConfig, RouteConfig
 from reshore.config.routing import RoutingConfig
 from reshore.config.upstreams import UpstreamConfig
 
@@ -55,6 +56,10 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     aliases: Annotated[
         dict[str, str], Meta(description="name or glob that clients send -> installed model")
     ] = {}
+    routes: Annotated[
+        dict[str, str | RouteConfig], Meta(description="name or glob that clients send -> policy")
+    ] = {}
+    privacy: PrivacyConfig = PrivacyConfig()
 
     def engine_for(self, model: str) -> EngineConfig:
         """The `[engine]` settings with `[models."model"]` over them."""

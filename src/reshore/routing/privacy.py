@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
+from reshore.config.routes import PrivacyConfig
 from reshore.errors import ConfigError
 from reshore.routing.asking import Asking
 
@@ -30,6 +31,11 @@ class Privacy:
         self._names = [name.casefold() for name in names]
         self._keys = frozenset(_key_id(i, key) for i, key in enumerate(keys))
         self._patterns = [_compiled(i, pattern) for i, pattern in enumerate(patterns)]
+
+    @classmethod
+    def from_config(cls, config: PrivacyConfig) -> Privacy:
+        """The rules of the settings; raises ConfigError as the constructor does."""
+        return cls(config.names, config.keys, config.patterns)
 
     @property
     def reads_texts(self) -> bool:
