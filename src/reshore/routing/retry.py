@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reshore.config.routing import RoutingConfig
-from reshore.errors import BackendError, Crashed, ReshoreError, UpstreamStatus
+from reshore.errors import BackendError, Crashed, Overloaded, ReshoreError, UpstreamStatus
+from reshore.types import Target
 
 # Retries that are there before any request has paid for them, so that a quiet server can retry.
 _RESERVE = 10.0
@@ -64,9 +65,9 @@ class Retries:
         budget.pay_in()
 
     def pause_s(
-        self, backend: str, error: ReshoreError, *, tried: int, elapsed_s: float, patient: bool
+        self, target: Target, error: ReshoreError, *, tried: int, elapsed_s: float, patient: bool
     ) -> float | None:
-        """How long to wait before `backend` is tried again; None: not at all.
+        """How long to wait before `target` is tried again; None: not at all.
 
         Backoff is exponential with full jitter: any moment between now and the bound is as likely
         as any other, which spreads those who failed together the furthest (Brooker, "Exponential
@@ -79,17 +80,21 @@ class Retries:
             elapsed_s: since the first try began.
             patient: False where another target can be asked instead.
         """
-        if tried >= self._most_retries(error):
+        if tried >= self._most_retries(target, error):
             return None
         pause_s = self._wish_s(error, tried, patient)
         if pause_s is None or elapsed_s + pause_s > self._config.retry_total_s:
             return None
-        budget = self._budgets.get(backend)
+        budget = self._budgets.get(target.backend)
         return pause_s if budget is not None and budget.take() else None
 
-    def _most_retries(self, error: ReshoreError) -> int:
+    def _most_retries(self, target: Target, error: ReshoreError) -> int:
         if isinstance(error, Crashed):
             return min(_CRASH_RETRIES, self._config.retries)
+        # All keys of an upstream rest. Of our own engine: the queue is full, and who waits outside
+        # of it would make it longer.
+        if isinstance(error, Overloaded) and target.side == "cloud":
+            return self._config.retries
         if isinstance(error, BackendError) and error.retryable:
             return self._config.retries
         return 0
@@ -98,7 +103,7 @@ class Retries:
         config = self._config
         if isinstance(error, Crashed):
             return 0.0
-        asked_s = error.retry_after_s if isinstance(error, UpstreamStatus) else None
+        asked_s = error.retry_after_s if isinstance(error, UpstreamStatus | Overloaded) else None
         if asked_s is None:
             return self._chance() * min(config.retry_cap_s, config.retry_base_s * 2.0**tried)
         bound_s = config.retry_after_max_s if patient else _IMPATIENT_S

@@ -192,7 +192,7 @@ class Trying:
             return 0.0
         means = self._means
         pause_s = means.retries.pause_s(
-            self.target.backend,
+            self.target,
             error,
             tried=self._tried,
             elapsed_s=means.clock.monotonic() - self._began_s,
