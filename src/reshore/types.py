@@ -18,6 +18,10 @@ Role = Literal["system", "developer", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
+# Whose words frame a conversation, whatever is left out of it.
+SYSTEM_ROLES: frozenset[Role] = frozenset(("system", "developer"))
+
+
 class TextPart(Struct, frozen=True, kw_only=True):
     """A piece of text inside a message."""
 
@@ -120,11 +124,14 @@ class Options(Struct, frozen=True, kw_only=True):
         num_ctx: context length the client asks for; never causes a reload.
         truncate: what is too long is cut until it fits, and the reply says so; otherwise it is
             an error.
+        keep_tokens: with `truncate`, how many tokens at its beginning a prompt keeps that is too
+            long by itself (negative: as many as fit); None: such a prompt is an error.
     """
 
     keep_alive_s: float | None = None
     num_ctx: int | None = None
     truncate: bool = False
+    keep_tokens: int | None = None
 
 
 class ChatRequest(Struct, frozen=True, kw_only=True):

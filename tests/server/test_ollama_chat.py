@@ -173,7 +173,7 @@ async def test_what_has_no_effect_is_named_and_logged(
     body = chat_of("hi", options={"mirostat": 2, "num_gpu": 9}, shift=True, extra=1)
     response, _ = await server.post(CHAT, body)
     assert response.headers["x-reshore-ignored"] == (
-        "shift, extra, options.mirostat, options.num_gpu"
+        "extra, options.mirostat, options.num_gpu, shift"
     )
     (line,) = (record for record in caplog.records if "without effect" in record.message)
     assert "options.mirostat" in line.message

@@ -74,14 +74,104 @@ async def test_without_truncation_too_long_is_refused(server: Server) -> None:
     assert "longer than the context length" in await refused(server, CHAT, body)
 
 
-async def test_a_last_turn_that_is_too_long_by_itself_is_refused(server: Server) -> None:
-    for path, body in (
-        (CHAT, chat_of("", messages=conversation(2, "z" * 3000))),
-        (CHAT, chat_of("z" * 3000)),
-        (GENERATE, prompt_of("z" * 3000)),
-        (GENERATE, prompt_of("z" * 3000, raw=True)),
+TOO_LONG = "z" * 3000 + " and the end"
+
+
+def words(reply: dict[str, Any], path: str) -> str:
+    """What the scripted engine read: it answers the words it was given."""
+    text: str = reply["message"]["content"] if path == CHAT else reply["response"]
+    return text
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        (CHAT, chat_of(TOO_LONG), "prompt"),
+        (CHAT, chat_of("", messages=conversation(2, TOO_LONG)), "messages=4, prompt"),
+        (GENERATE, prompt_of(TOO_LONG), "prompt"),
+        (GENERATE, prompt_of(TOO_LONG, system="be kind"), "prompt"),
+        (GENERATE, prompt_of(TOO_LONG, context=[65] * 3000), "context, prompt"),
+        (GENERATE, prompt_of(TOO_LONG, raw=True), "prompt"),
+        (CHAT, chat_of("z" * 900_000 + " and the end"), "prompt"),
+        (GENERATE, prompt_of("z" * 900_000 + " and the end", raw=True), "prompt"),
+    ],
+    ids=["chat", "last turn", "generate", "system", "context", "raw", "vast chat", "vast raw"],
+)
+async def test_a_text_that_is_too_long_by_itself_keeps_its_end_and_the_reply_says_so(
+    server: Server,
+    caplog: pytest.LogCaptureFixture,
+    path: str,
+    body: dict[str, Any],
+    told: str,
+) -> None:
+    response, reply = await server.post(path, body | {"options": {"num_predict": 4}})
+    assert response.status == 200, reply
+    assert response.headers["x-reshore-truncated"] == told
+    answer = words(reply, path)
+    assert answer.endswith("z and the end")
+    assert 900 < len(answer) < 1050  # a token is a byte here
+    assert CONTEXT // 2 <= reply["prompt_eval_count"] < CONTEXT * 0.6
+    (line,) = (r.getMessage() for r in caplog.records if "of a text" in r.getMessage())
+    assert f"{MODEL}: kept" in line
+    assert f"too long for {CONTEXT} tokens" in line
+
+
+async def test_what_frames_a_text_stays_whole_and_half_of_the_rest_is_filled(
+    server: Server,
+) -> None:
+    framed = {"system": "be kind", "options": {"num_predict": 1}}
+    short = await answered(server, GENERATE, prompt_of("z", **framed))
+    frame = short["prompt_eval_count"] - 1
+    reply = await answered(server, GENERATE, prompt_of(TOO_LONG, **framed))
+    assert reply["prompt_eval_count"] == frame + (CONTEXT - frame + 1) // 2
+
+
+@pytest.mark.parametrize(
+    ("num_keep", "head", "count"),
+    [
+        (None, "abcd", 1026),
+        (10, "abcdefghij", 1029),
+        (0, "", 1024),
+        (9999, "abcdefghij" + "z" * 2037, 2047),
+        (-1, "abcdefghij" + "z" * 2037, 2047),
+    ],
+)
+async def test_a_raw_prompt_keeps_its_beginning_and_half_of_the_rest(
+    server: Server, num_keep: int | None, head: str, count: int
+) -> None:
+    prompt = "abcdefghij" + "z" * 3000 + "."
+    options = {"num_predict": 1, "num_keep": num_keep}
+    reply = await answered(server, GENERATE, prompt_of(prompt, raw=True, options=options))
+    assert reply["response"] == head + prompt[len(prompt) - (count - len(head)) :]
+    assert reply["prompt_eval_count"] == count
+
+
+async def test_num_ctx_is_what_a_text_is_cut_to(server: Server) -> None:
+    options = {"num_ctx": 200, "num_predict": 2}
+    for body in (
+        prompt_of("z" * 250, options=options),
+        prompt_of("z" * 250, options=options, raw=True),
     ):
-        assert "longer than the context length" in await refused(server, path, body)
+        response, reply = await server.post(GENERATE, body)
+        assert response.status == 200, reply
+        assert response.headers["x-reshore-truncated"] == "prompt"
+        assert 100 <= reply["prompt_eval_count"] < 160
+
+
+@pytest.mark.parametrize("field", ["truncate", "shift"])
+async def test_a_text_that_may_not_be_cut_is_refused(server: Server, field: str) -> None:
+    for path, body in (
+        (CHAT, chat_of(TOO_LONG)),
+        (GENERATE, prompt_of(TOO_LONG)),
+        (GENERATE, prompt_of(TOO_LONG, raw=True)),
+    ):
+        text = await refused(server, path, body | {field: False})
+        assert "longer than the context length" in text
+
+
+async def test_a_system_prompt_is_never_cut(server: Server) -> None:
+    body = prompt_of("hi", system=TOO_LONG)
+    assert "longer than the context length" in await refused(server, GENERATE, body)
 
 
 async def test_openais_dialect_never_truncates(server: Server) -> None:

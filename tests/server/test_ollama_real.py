@@ -111,6 +111,27 @@ async def test_a_long_conversation_is_cut_and_answered(server: Server) -> None:
     assert 512 < reply["prompt_eval_count"] <= 1024 - 8
 
 
+@pytest.mark.parametrize("path", [CHAT, GENERATE, "raw"])
+async def test_a_text_that_is_too_long_by_itself_is_cut_and_answered(
+    server: Server, path: str
+) -> None:
+    text = "Ünser Zug fährt um neun. " * 400 + QUESTION
+    options = {"num_predict": 24, "temperature": 0}
+    if path == CHAT:
+        body = chat_of(text, options=options)
+    else:
+        body = prompt_of(text, options=options, raw=path == "raw")
+    response, reply = await server.post(
+        CHAT if path == CHAT else GENERATE, body | {"model": CHATTER}
+    )
+    assert response.status == 200, reply
+    assert response.headers["x-reshore-truncated"] == "prompt"
+    assert 500 < reply["prompt_eval_count"] < 560
+    answer = reply["message"]["content"] if path == CHAT else reply["response"]
+    assert "\ufffd" not in answer
+    assert path == "raw" or any(word in answer.lower() for word in ("sky", "blue", "light"))
+
+
 async def test_embeddings_are_those_of_the_other_dialect(server: Server) -> None:
     texts = ["The sky is blue.", "What colour has the sky?", "Trains are late."]
     reply = await answered(server, "/api/embed", {"model": EMBEDDER, "input": texts})

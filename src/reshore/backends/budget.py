@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,14 +11,19 @@ from reshore.engine.base import Engine
 from reshore.engine.client import EngineClient
 from reshore.errors import ContextTooLong
 from reshore.types import ChatRequest, ImagePart, Options, Sampling
-from reshore.wire.llamacpp.replies import decode_input_tokens, decode_prompt, decode_tokens
+from reshore.wire.llamacpp.replies import (
+    decode_input_tokens,
+    decode_prompt,
+    decode_text,
+    decode_tokens,
+)
 
 NUM_CTX_HEADER = "x-reshore-num-ctx"
 
 # No vocabulary in use has an ordinary token longer than this many bytes (runs of 128 spaces are
 # the longest known). A text longer than context * this cannot fit, and tokenizing it is what
 # costs: measured on llama.cpp, 60 MB took 60 s before the engine refused it.
-_BYTES_PER_TOKEN = 256
+BYTES_PER_TOKEN = 256
 
 _COUNT_TIMEOUT_S = 60.0
 
@@ -28,13 +34,13 @@ _TEMPLATE_FIELDS = frozenset({"messages", "tools", "chat_template_kwargs"})
 def refuse_hopeless(text_bytes: int, context_length: int, param: str) -> None:
     """Raise ContextTooLong for a text that cannot fit whatever its tokens are."""
     if hopeless(text_bytes, context_length):
-        least = text_bytes // _BYTES_PER_TOKEN
+        least = text_bytes // BYTES_PER_TOKEN
         raise ContextTooLong(prompt_tokens=least, context_length=context_length, param=param)
 
 
 def hopeless(text_bytes: int, context_length: int) -> bool:
     """Whether a text of so many bytes cannot fit whatever its tokens are."""
-    return text_bytes // _BYTES_PER_TOKEN > context_length
+    return text_bytes // BYTES_PER_TOKEN > context_length
 
 
 def chat_bytes(request: ChatRequest) -> int:
@@ -102,6 +108,12 @@ async def tokenize(
     """
     body = {"content": text, "add_special": special, "parse_special": True}
     return decode_tokens(await client.post(engine, "/tokenize", body, timeout_s=_COUNT_TIMEOUT_S))
+
+
+async def detokenize(client: EngineClient, engine: Engine, tokens: Sequence[int]) -> str:
+    """The text of token ids."""
+    body = {"tokens": tokens}
+    return decode_text(await client.post(engine, "/detokenize", body, timeout_s=_COUNT_TIMEOUT_S))
 
 
 def limit_tokens(sampling: Sampling, *, prompt_tokens: int, num_ctx: int, param: str) -> Sampling:

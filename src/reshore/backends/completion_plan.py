@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from reshore.backends.budget import clamp_num_ctx, limit_tokens, tokenize
+from reshore.backends.budget import clamp_num_ctx, detokenize, limit_tokens, tokenize
 from reshore.backends.defaults import with_model_defaults, with_model_options
 from reshore.backends.fanout import Batches, split_choices
 from reshore.backends.generation import Call
@@ -16,10 +16,7 @@ from reshore.engine.client import EngineClient
 from reshore.models.facts import Servable
 from reshore.types import Chunk, CompletionRequest, Prompt
 from reshore.wire.llamacpp.events import NO_CHOICE, decode_infill
-from reshore.wire.llamacpp.replies import decode_text
 from reshore.wire.llamacpp.requests import completion_body, infill_body
-
-_DETOKENIZE_TIMEOUT_S = 60.0
 
 
 async def completion_calls(
@@ -95,12 +92,7 @@ async def echo_texts(request: CompletionRequest, engine: Engine, client: EngineC
 
 
 async def _text(prompt: Prompt, engine: Engine, client: EngineClient) -> str:
-    if isinstance(prompt, str):
-        return prompt
-    reply = await client.post(
-        engine, "/detokenize", {"tokens": prompt}, timeout_s=_DETOKENIZE_TIMEOUT_S
-    )
-    return decode_text(reply)
+    return prompt if isinstance(prompt, str) else await detokenize(client, engine, prompt)
 
 
 async def _ids(prompt: Prompt, engine: Engine, client: EngineClient) -> Sequence[int]:

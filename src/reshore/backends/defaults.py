@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from reshore.types import Message, Options, Sampling
+from reshore.types import SYSTEM_ROLES, Message, Options, Sampling
 
 # Ollama's parameter name -> the field of Sampling it sets.
 _FIELDS = {
@@ -59,6 +59,6 @@ def with_own_messages(
 
     The order is Ollama's: a system prompt of the request comes after the model's examples.
     """
-    if not system or messages[0].role in ("system", "developer"):
+    if not system or messages[0].role in SYSTEM_ROLES:
         return (*examples, *messages)
     return (Message(role="system", content=system), *examples, *messages)

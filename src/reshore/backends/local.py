@@ -28,7 +28,7 @@ from reshore.backends.images import ImageFetcher
 from reshore.backends.library import Library
 from reshore.backends.prompts import with_prompt
 from reshore.backends.thinking import after_thinking
-from reshore.backends.truncation import fit_conversation
+from reshore.backends.truncation import fit_conversation, fit_prompt
 from reshore.config import Config
 from reshore.engine.base import Engine
 from reshore.engine.client import EngineClient
@@ -70,13 +70,14 @@ class LocalBackend:
         ):
             engine = lease.engine
             notices: dict[str, str] = {}
-            try:
-                chunks = await stack.enter_async_context(self._chatting(plan, lease, notices))
-            except ContextTooLong as refusal:
-                if not request.options.truncate:
-                    raise
-                plan = await fit_conversation(plan, engine, self._client, notices, refusal)
-                chunks = await stack.enter_async_context(self._chatting(plan, lease, notices))
+            chunks = None
+            while chunks is None:
+                try:
+                    chunks = await stack.enter_async_context(self._chatting(plan, lease, notices))
+                except ContextTooLong as refusal:
+                    if not request.options.truncate:
+                        raise
+                    plan = await fit_conversation(plan, engine, self._client, notices, refusal)
             yield Reply(
                 model=model.name,
                 chunks=chunks,
@@ -105,29 +106,29 @@ class LocalBackend:
             )
         grammar, verify = format_grammar(request.response_format, self._config.limits)
         weight = len(request.prompts) * (request.best_of or request.n)
-        async with self._pool.lease(
-            model, weight=weight, keep_alive_s=request.options.keep_alive_s
-        ) as lease:
+        async with (
+            self._pool.lease(
+                model, weight=weight, keep_alive_s=request.options.keep_alive_s
+            ) as lease,
+            AsyncExitStack() as stack,
+        ):
             engine = lease.engine
-            for prompt in request.prompts:
-                refuse_hopeless(len(prompt), engine.context_length, "prompt")
             notices: dict[str, str] = {}
-            calls = await completion_calls(
-                request, model, engine, self._client, notices, grammar=grammar
-            )
-            chunks = self._run(model, lease, calls, lambda: None)
-            if (request.best_of or request.n) > request.n:
-                chunks = best_of_calls(chunks, request)
+            completing = self._completing(request, lease, notices, grammar)
+            try:
+                chunks = await stack.enter_async_context(completing)
+            except ContextTooLong as refusal:
+                request = await fit_prompt(request, engine, self._client, notices, refusal)
+                completing = self._completing(request, lease, notices, grammar)
+                chunks = await stack.enter_async_context(completing)
             echoes = await echo_texts(request, engine, self._client)
-            async with aclosing(chunks) as stream:
-                started = await _started(stream)
-                yield Reply(
-                    model=model.name,
-                    chunks=_echoed(started, echoes) if echoes else started,
-                    notices=notices,
-                    system_fingerprint=_fingerprint(model),
-                    verify=verify,
-                )
+            yield Reply(
+                model=model.name,
+                chunks=_echoed(chunks, echoes) if echoes else chunks,
+                notices=notices,
+                system_fingerprint=_fingerprint(model),
+                verify=verify,
+            )
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         """Embed every input. See `Backend`."""
@@ -176,6 +177,27 @@ class LocalBackend:
         else:
             calls = _chat_calls(plan, n, engine.slots)
         chunks = self._run(engine.model, lease, calls, plan.new_transform)
+        async with aclosing(chunks) as stream:
+            yield await _started(stream)
+
+    @asynccontextmanager
+    async def _completing(
+        self, request: CompletionRequest, lease: Lease, notices: dict[str, str], grammar: str | None
+    ) -> AsyncIterator[AsyncIterator[Sequence[Chunk]]]:
+        """The chunks of a completion, the first of them there.
+
+        Raises:
+            ContextTooLong: a prompt does not fit.
+        """
+        engine = lease.engine
+        for prompt in request.prompts:
+            refuse_hopeless(len(prompt), engine.context_length, "prompt")
+        calls = await completion_calls(
+            request, engine.model, engine, self._client, notices, grammar=grammar
+        )
+        chunks = self._run(engine.model, lease, calls, lambda: None)
+        if (request.best_of or request.n) > request.n:
+            chunks = best_of_calls(chunks, request)
         async with aclosing(chunks) as stream:
             yield await _started(stream)
 

@@ -23,7 +23,7 @@ from reshore.engine.grammar import Keyword, add_schema
 from reshore.engine.grammar.gbnf import Expr, Lit, Rules, alt, seq
 from reshore.engine.grammar.until import text_until
 from reshore.errors import RequestError
-from reshore.types import ChatRequest, Message, TextPart, Tool, ToolCall, ToolChoice
+from reshore.types import SYSTEM_ROLES, ChatRequest, Message, TextPart, Tool, ToolCall, ToolChoice
 
 __all__ = ["ToolStream", "grammar", "render"]
 
@@ -138,7 +138,7 @@ def _signature(tool: Tool) -> str:
 
 def _with_system(messages: tuple[Message, ...], text: str) -> tuple[Message, ...]:
     first = messages[0] if messages else None
-    if first is None or first.role not in ("system", "developer"):
+    if first is None or first.role not in SYSTEM_ROLES:
         return (Message(role="system", content=text), *messages)
     if isinstance(first.content, tuple):
         content: str | tuple[object, ...] = (*first.content, TextPart(text=f"\n\n{text}"))

@@ -1,8 +1,8 @@
-"""Conversations made to fit the context, as Ollama does it and only when it is asked for.
+"""Prompts made to fit the context, as Ollama does it and only when it is asked for.
 
-The oldest messages go first; system messages and the last turn stay. What was dropped is told in
-a header and a log line. Nothing is counted for a conversation that fits: this runs after the
-engine has refused one.
+Of a conversation the oldest messages go first; system messages and the last turn stay. A text that
+is too long by itself is cut (`backends.cutting`). What was lost is told in a header and a log line.
+Nothing is counted for a prompt that fits: this runs after the engine has refused one.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+import msgspec
+
 from reshore.backends.budget import chat_bytes, clamp_num_ctx, count_chat, hopeless
 from reshore.backends.chat_plan import ChatPlan
+from reshore.backends.cutting import cut_message, cut_prompt
+from reshore.backends.defaults import with_model_options
 from reshore.engine.base import Engine
 from reshore.engine.client import EngineClient
 from reshore.errors import ContextTooLong
-from reshore.types import Message, Sampling
+from reshore.types import SYSTEM_ROLES, CompletionRequest, Message, Options, Sampling
 
 TRUNCATED_HEADER = "x-reshore-truncated"
 
@@ -23,8 +27,6 @@ log = logging.getLogger("reshore.backends")
 
 # Of the context, for the answer: one that is cut after three words helps nobody.
 _ANSWER_SHARE = 4
-
-_SYSTEM = ("system", "developer")
 
 
 async def fit_conversation(
@@ -34,7 +36,10 @@ async def fit_conversation(
     notices: dict[str, str],
     refusal: ContextTooLong,
 ) -> ChatPlan:
-    """`plan` with as many of its latest messages as fit beside an answer.
+    """`plan` with less in it: without the context of an earlier reply, or else with as many of its
+    latest messages as fit beside an answer, or else with the end of a message.
+
+    It may still be too long, and is then to be fitted again.
 
     Args:
         notices: gets `x-reshore-truncated`.
@@ -42,13 +47,19 @@ async def fit_conversation(
     """
     name, request = engine.model.name, plan.request
     if request.context:
-        notices[TRUNCATED_HEADER] = "context"
+        _tell(notices, "context")
         log.warning("%s: dropped the context of an earlier reply: too long", name)
         return plan.without_context()
+    limit = _limit(request.options, engine)
     points = cut_points(request.messages)
     if not points:
-        raise refusal
-    limit = clamp_num_ctx(request.options, engine, {}) or engine.context_length
+        cut = None
+        if request.options.keep_tokens is not None:
+            cut = await cut_message(plan, limit, engine, client)
+        if cut is None:
+            raise refusal
+        _tell_cut(notices, name, tokens=cut[1], limit=limit)
+        return cut[0]
     room = _room(request.sampling, limit)
     low, high = 0, len(points) - 1
     while low < high:
@@ -60,7 +71,7 @@ async def fit_conversation(
             low = middle + 1
     messages = from_point(request.messages, points[low])
     dropped = len(request.messages) - len(messages)
-    notices[TRUNCATED_HEADER] = f"messages={dropped}"
+    _tell(notices, f"messages={dropped}")
     log.warning(
         "%s: dropped the oldest %d of %d messages: too long for %d tokens of context",
         name,
@@ -71,13 +82,35 @@ async def fit_conversation(
     return plan.with_messages(messages)
 
 
+async def fit_prompt(
+    request: CompletionRequest,
+    engine: Engine,
+    client: EngineClient,
+    notices: dict[str, str],
+    refusal: ContextTooLong,
+) -> CompletionRequest:
+    """`request` with the first and the last tokens of its one prompt.
+
+    Args:
+        notices: gets `x-reshore-truncated`.
+        refusal: why it has to be cut; raised again when that is not asked for, or has been done.
+    """
+    options, prompt = request.options, request.prompts[0]
+    if not options.truncate or options.keep_tokens is None or not isinstance(prompt, str):
+        raise refusal
+    limit = _limit(with_model_options(options, engine.model.parameters), engine)
+    tokens = await cut_prompt(prompt, options.keep_tokens, limit, engine, client)
+    _tell_cut(notices, engine.model.name, tokens=len(tokens), limit=limit)
+    return msgspec.structs.replace(request, prompts=(tokens,))
+
+
 def cut_points(messages: Sequence[Message]) -> list[int]:
     """Where the kept part of a conversation may begin, the most kept first.
 
     It begins with a user's message, or else with the last turn: a result of a tool stays with the
     call that asked for it. Every point drops something.
     """
-    said = [index for index, message in enumerate(messages) if message.role not in _SYSTEM]
+    said = [index for index, message in enumerate(messages) if message.role not in SYSTEM_ROLES]
     if not said:
         return []
     last = said[-1]
@@ -92,7 +125,23 @@ def from_point(messages: Sequence[Message], start: int) -> tuple[Message, ...]:
     return tuple(
         message
         for index, message in enumerate(messages)
-        if index >= start or message.role in _SYSTEM
+        if index >= start or message.role in SYSTEM_ROLES
+    )
+
+
+def _limit(options: Options, engine: Engine) -> int:
+    return clamp_num_ctx(options, engine, {}) or engine.context_length
+
+
+def _tell(notices: dict[str, str], what: str) -> None:
+    told = notices.get(TRUNCATED_HEADER)
+    notices[TRUNCATED_HEADER] = f"{told}, {what}" if told else what
+
+
+def _tell_cut(notices: dict[str, str], name: str, *, tokens: int, limit: int) -> None:
+    _tell(notices, "prompt")
+    log.warning(
+        "%s: kept %d tokens of a text: too long for %d tokens of context", name, tokens, limit
     )
 
 

@@ -20,7 +20,7 @@ _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 _NOTICES = {
     "num-ctx": "the context length is {} tokens here, less than was asked for",
     "ignored": "without effect here: {}",
-    "truncated": "the conversation is too long and was cut: {}",
+    "truncated": "what you sent is too long and was cut: {}",
 }
 
 

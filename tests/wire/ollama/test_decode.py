@@ -135,9 +135,35 @@ def test_a_prompt_is_a_chat_and_a_raw_one_a_completion() -> None:
         assert (request.prompts, request.suffix) == (("hi",), fields.get("suffix"))
 
 
-def test_a_raw_prompt_neither_thinks_nor_loses_messages_and_says_so() -> None:
+def test_a_raw_prompt_does_not_think_and_what_is_filled_in_is_not_cut_and_says_so() -> None:
     body = {"prompt": "x", "raw": True, "think": True, "truncate": True}
-    assert decode_generate(body, limits=LIMITS).ignored == ("think", "truncate")
+    assert decode_generate(body, limits=LIMITS).ignored == ("think",)
+    filled = decode_generate(body | {"suffix": "y"}, limits=LIMITS)
+    assert filled.ignored == ("think", "truncate")
+
+
+@pytest.mark.parametrize(
+    ("fields", "kept", "ignored"),
+    [
+        ({}, 4, ()),
+        ({"options": {"num_keep": 9}}, 9, ()),
+        ({"options": {"num_keep": -5}}, -1, ()),
+        ({"shift": True}, 4, ("shift",)),
+        ({"shift": False}, None, ()),
+        ({"truncate": False}, None, ()),
+    ],
+)
+def test_a_text_that_is_too_long_may_be_cut_unless_truncation_or_shift_is_off(
+    fields: dict[str, Any], kept: int | None, ignored: tuple[str, ...]
+) -> None:
+    for decode, body in (
+        (decode_generate, {"prompt": "x"}),
+        (decode_chat, {"messages": [{"role": "user", "content": "x"}]}),
+    ):
+        decoded = decode({"model": "m", **body, **fields}, limits=LIMITS)
+        assert not isinstance(decoded.request, Loading)
+        assert decoded.request.options.keep_tokens == kept
+        assert decoded.ignored == ignored
     between = {"prompt": "x", "suffix": "y", "system": "s", "context": [1]}
     assert decode_generate(between, limits=LIMITS).ignored == ("system", "context")
 

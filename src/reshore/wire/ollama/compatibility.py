@@ -43,8 +43,11 @@ same.
 - A request never reloads a model. A `num_ctx` larger than the engine has is clamped, which the
   header `x-reshore-num-ctx` tells; a smaller one limits the prompt and the answer.
 - A conversation that is too long loses its oldest messages, as at Ollama, and the header
-  `x-reshore-truncated` says how many. System messages and the last turn stay. If the last turn
-  alone is too long, the answer is a 400; nothing is cut out of its middle.
+  `x-reshore-truncated` says how many. System messages and the last turn stay.
+- A text that is too long by itself is cut, as at Ollama, and the header says `prompt`. The end of a
+  message stays, in half of the room beside the system prompt and the template, which are never cut;
+  a raw prompt keeps its first `num_keep` tokens and its end, in half of the context. With images,
+  and with `shift: false`, it is a 400.
 - The context is never shifted: an answer that meets its end stops with `done_reason: "length"`.
 - What a request does not say is decided by the model's own parameters, and then by llama.cpp, as
   on `/v1`: the same prompt, seed and options give the same text through both.

@@ -36,6 +36,8 @@ from reshore.wire.openai.reader import Decoded, Reader
 
 R = TypeVar("R")
 
+_KEEP_TOKENS = 4  # Ollama's default of `num_keep` (facts, section 1.5)
+
 
 class Loading(Struct, frozen=True, kw_only=True):
     """A request that only loads or unloads a model.
@@ -107,8 +109,9 @@ def decode_generate(
             reader.refuse("images", "a raw prompt has no place for them; leave raw out")
         if suffix and common.format.kind != "text":
             reader.refuse("format", "what is filled in between two texts has no format")
-        # No template that could think, no messages to drop or to put before the prompt.
-        for name in ("think", "truncate", "system", "context"):
+        # No template that could think, no messages to put before the prompt; and the engine itself
+        # cuts what it fills in between.
+        for name in ("think", "system", "context", *(("truncate",) if suffix else ())):
             if body.get(name):
                 reader.ignore(name)
         request = common.completion(model, prompt, suffix or None)
@@ -193,12 +196,17 @@ class _Common:
         self.format: ResponseFormat = read_format(body, reader)
         self.think = read_think(body)
         self.top_logprobs = read_top_logprobs(body)
-        truncate = values.optional(body, "truncate", values.flag)
+        truncate = values.optional(body, "truncate", values.flag) is not False
+        shift = values.optional(body, "shift", values.flag)
+        if shift:
+            reader.ignore("shift")  # an answer that meets the end of the context ends
+        keep = _KEEP_TOKENS if read.num_keep is None else read.num_keep
         num_ctx = None if read.num_ctx is None or read.num_ctx <= 0 else read.num_ctx
         self.options = Options(
             keep_alive_s=self.keep_alive_s,
             num_ctx=None if num_ctx is None else max(num_ctx, MIN_NUM_CTX),
-            truncate=truncate is not False,
+            truncate=truncate,
+            keep_tokens=keep if truncate and shift is not False else None,
         )
 
     def chat(self, model: str, messages: tuple[Message, ...]) -> ChatRequest:

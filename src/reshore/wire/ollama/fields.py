@@ -44,12 +44,15 @@ _GENERATION = {
     "logprobs": _honoured(),
     "top_logprobs": _honoured(f"0 to {_TOP}"),
     "truncate": _honoured(
-        "default true: the oldest messages are dropped until the rest fits, which the header "
-        "`x-reshore-truncated` tells; false: too long is a 400",
+        "default true: the oldest messages are dropped until the rest fits, and a text that is too "
+        "long by itself is cut, which the header `x-reshore-truncated` tells; false: too long is "
+        "a 400",
         ours=True,
     ),
-    "shift": _harmless(
-        "the context is never shifted: an answer that meets its end stops with `length`", ours=True
+    "shift": _honoured(
+        "false: a text that is too long by itself is a 400, as at Ollama; true changes nothing: "
+        "an answer that meets the end of the context stops with `length`",
+        ours=True,
     ),
     "_debug_render_only": _refused("prompts are not shown; remove it", False),
 }

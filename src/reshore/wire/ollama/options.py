@@ -58,7 +58,6 @@ def _sampling(
 
 
 _PLACED = "how a model is loaded is set in `reshore.toml`, so that no request reloads it"
-_KEEPS = "a prompt is never cut in its middle and the context never shifted"
 
 OPTIONS: Mapping[str, Option] = {
     "temperature": _sampling("float32", "temperature", "0 is greedy", low=0, specified=True),
@@ -100,7 +99,14 @@ OPTIONS: Mapping[str, Option] = {
         high=INT32_MAX,
         low=-1,
     ),
-    "num_keep": Option(kind="integer", note=_KEEPS),
+    "num_keep": Option(
+        kind="integer",
+        note="tokens that stay of the beginning of a raw prompt that is cut; 4 if not given, below "
+        "0: as many as fit",
+        honoured=True,
+        low=-1,
+        high=INT32_MAX,
+    ),
     "num_batch": Option(kind="integer", note=_PLACED),
     "num_gpu": Option(kind="integer", note=_PLACED),
     "main_gpu": Option(kind="integer", note=_PLACED),
@@ -115,6 +121,7 @@ class ReadOptions(Struct, frozen=True, kw_only=True):
 
     sampling: Sampling = Sampling()
     num_ctx: int | None = None
+    num_keep: int | None = None
     ignored: tuple[str, ...] = ()
 
 
@@ -128,7 +135,7 @@ def read_options(value: Any) -> ReadOptions:
     if value is None:
         return ReadOptions()
     fields: dict[str, Any] = {}
-    num_ctx: int | None = None
+    sizes: dict[str, int] = {}
     ignored = []
     for name, item in mapping(value, "options").items():
         if item is None:
@@ -145,10 +152,10 @@ def read_options(value: Any) -> ReadOptions:
         else:
             read = type(read)(min(max(read, option.low), option.high))
             if option.field is None:
-                num_ctx = read
+                sizes[name] = read
             else:
                 fields[option.field] = read
-    return ReadOptions(sampling=Sampling(**fields), num_ctx=num_ctx, ignored=tuple(ignored))
+    return ReadOptions(sampling=Sampling(**fields), ignored=tuple(ignored), **sizes)
 
 
 def _wrong(name: str, kind: str) -> WrongOptionType:
