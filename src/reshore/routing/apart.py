@@ -26,25 +26,37 @@ _AHEAD = 16
 class Apart:
     """Begins at once. `settled` is done when there is an `answer` or an `error`.
 
-    Whoever creates it must await `ended` on it.
+    Its frames are read from when it is chosen, so that one that loses has not gone on meanwhile.
+    Whoever creates it must await `ended` on its task.
     """
 
     def __init__(self, opening: AbstractAsyncContextManager[Answer]) -> None:
         self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.answer: Answer | None = None
         self.error: Exception | None = None
+        self._chosen = asyncio.Event()
+        self._cancelled = False
         self._frames: asyncio.Queue[bytes | None] = asyncio.Queue(_AHEAD)
         self.task = asyncio.create_task(self._run(opening))
 
+    def choose(self) -> Answer:
+        """Its answer, which is wanted."""
+        assert self.answer is not None
+        self._chosen.set()
+        return self.answer
+
     def cancel(self) -> None:
-        """Have it end. Nothing happens if it has ended."""
-        self.task.cancel()
+        """Have it end. A second time would cut short how it leaves, so it does nothing."""
+        if not self._cancelled:
+            self._cancelled = True
+            self.task.cancel()
 
     async def _run(self, opening: AbstractAsyncContextManager[Answer]) -> None:
         try:
             async with opening as answer:
                 self.answer = replace(answer, frames=self._handed_over())
                 self._settle()
+                await self._chosen.wait()
                 async for frame in answer.frames:
                     await self._frames.put(frame)
         except Exception as error:

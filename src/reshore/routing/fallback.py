@@ -113,7 +113,8 @@ class _Resumption:
         Raises:
             ReshoreError: why the stream broke off that nobody could go on with.
         """
-        answer, said = begun, begun.measured.text
+        answer = begun
+        said: list[str] = []
         while True:
             try:
                 async for frame in answer.frames:
@@ -121,15 +122,14 @@ class _Resumption:
             except ReshoreError as error:
                 # With a finish_reason nothing is missing but the end mark: whatever came now would
                 # stand behind the end of the text.
-                finished = answer.measured.finish_reason is not None
-                if said is None or finished or reason_for(error) not in self._on:
+                text, finish_reason = answer.measured.text, answer.measured.finish_reason
+                if text is None or finish_reason or reason_for(error) not in self._on:
                     raise
+                said += text
                 await self._stack.aclose()
-                so_far = replace(begun, measured=Measured(model=begun.measured.model, text=said))
-                answer = await self._next(so_far, error)
+                so_far = Measured(model=begun.measured.model, text=list(said))
+                answer = await self._next(replace(begun, measured=so_far), error)
                 self._journal.went_on(begun, answer)
-                more = answer.measured.text
-                said = None if more is None else said + more
             else:
                 _conclude(begun.measured, answer.measured)
                 return

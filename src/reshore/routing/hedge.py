@@ -38,8 +38,7 @@ async def hedge(
         for side in sides:
             if side is not winner:
                 side.cancel()
-        assert winner.answer is not None
-        yield winner.answer
+        yield winner.choose()
     finally:
         for side in sides:
             side.cancel()
