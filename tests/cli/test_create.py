@@ -36,6 +36,17 @@ def test_a_model_that_cannot_be_served_says_so_at_once(cli, tmp_path):
     assert "reshore pull hf.co/" in ended.err
 
 
+def test_an_embedding_model_is_not_told_to_be_chatted_with(cli, tmp_path):
+    extra = {"bert.pooling_type": 1, "bert.attention.causal": False}
+    file = write_tiny_gguf(
+        tmp_path / "some.gguf", architecture="bert", chat_template=None, extra=extra
+    )
+    ended = cli("create", "minilm", "--from", str(file))
+    assert ended.code == 0
+    assert "reshore run" not in ended.err
+    assert "minilm:latest is installed; ask it at /v1/embeddings or /api/embed" in ended.err
+
+
 def test_a_missing_file_is_one_line(cli, tmp_path):
     ended = cli("create", "mine", "--from", str(tmp_path / "none.gguf"))
     assert ended.code == 1

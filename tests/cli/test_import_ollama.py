@@ -117,6 +117,14 @@ def test_an_existing_file_is_changed_with_a_yes_alone(cli, home, theirs):
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
 
 
+def test_a_file_that_cannot_be_written_is_named(cli, home, theirs):
+    (home / "reshore.toml").symlink_to("/proc/nowhere/reshore.toml")  # nobody can make that folder
+    ended = cli("import-ollama", str(theirs.root), "--write-config")
+    assert ended.code == 1
+    assert "/proc/nowhere/reshore.toml cannot be written: " in ended.err
+    assert ended.err.count("error: ") == 1
+
+
 def test_a_linked_file_stays_a_link(cli, home, theirs, tmp_path):
     real = tmp_path / "dotfiles.toml"
     real.write_text("drain_s = 5\n")

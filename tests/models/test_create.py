@@ -78,6 +78,18 @@ async def test_a_gguf_blob_becomes_a_model(store: Store, upload: Upload) -> None
     ]
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("field", ["paths", "adapter_paths"])
+async def test_a_pipe_is_refused_and_not_waited_for(
+    store: Store, base: Installed, tmp_path: Path, field: str
+) -> None:
+    pipe = tmp_path / "pipe.gguf"
+    os.mkfifo(pipe)
+    recipe = Recipe(base="base" if field == "adapter_paths" else None, **{field: (pipe,)})
+    with pytest.raises(SourceError, match=r"pipe\.gguf is no regular file"):
+        await create(store, "m", recipe)
+
+
 async def test_a_projector_beside_the_model_is_recognised(store: Store, upload: Upload) -> None:
     clip = upload("p.gguf", architecture="clip", chat_template=None)
     made = await create(store, "m", Recipe(files=upload() | clip))

@@ -309,3 +309,8 @@ def test_a_draft_model_is_not_used_and_told() -> None:
 def test_a_summary_is_reason_and_fix_in_sentences() -> None:
     verdict = Verdict(state="needs a fix", reason="it is red", fix="Paint it.")
     assert verdict.summary == "It is red. Paint it."
+
+
+def test_names_that_are_written_small_stay_so_in_a_sentence() -> None:
+    for reason in ("llama.cpp has no architecture x", "sha256-00ff cannot be read"):
+        assert Verdict(state="unsupported", reason=reason).summary == f"{reason}."

@@ -121,7 +121,12 @@ async def test_an_unknown_model_says_what_to_do(server: Server) -> None:
 async def test_unknown_paths_and_methods_answer_in_openais_shape(server: Server) -> None:
     async with server.session.get(server.url + "/v1/nothing") as response:
         assert response.status == 404
-        assert (await response.json())["error"]["code"] == "unknown_url"
+        error = (await response.json())["error"]
+        assert error["code"] == "unknown_url"
+        assert error["message"].endswith("see docs/compatibility.md")
+    async with server.session.get(server.url + "/api/nothing") as response:
+        assert response.status == 404
+        assert (await response.json())["error"].endswith("see docs/compatibility-ollama.md")
     async with server.session.get(server.url + CHAT) as response:
         assert response.status == 405
         assert (await response.json())["error"]["code"] == "method_not_supported"

@@ -170,7 +170,10 @@ def _configure(config: Config, root: Path, *, yes: bool) -> None:
     if exists and not yes:
         _ask(f'add "{root}" to read_models in {file}?')
     mode = file.stat().st_mode & 0o777 if exists else _PRIVATE
-    write_atomic(file, after.encode(), mode=mode)
+    try:
+        write_atomic(file, after.encode(), mode=mode)
+    except OSError as error:
+        raise Failure(ExitCode.FAILURE, f"{file} cannot be written: {error.strerror}") from error
     note(f"{file} reads {root} now; a running server has to be started again")
 
 

@@ -73,9 +73,11 @@ def command(
 
 def welcome(store: Store, installed: Installed) -> str:
     """What to tell of a model that was just installed: how to ask it, or why it cannot be asked."""
-    verdict = store.summary(installed).verdict
-    if verdict.unfit:
-        return f"{installed.name} is installed, but {verdict.state}: {verdict.summary}"
+    known = store.summary(installed)
+    if known.verdict.unfit:
+        return f"{installed.name} is installed, but {known.verdict.state}: {known.verdict.summary}"
+    if "embedding" in known.capabilities:
+        return f"{installed.name} is installed; ask it at /v1/embeddings or /api/embed"
     return f"{installed.name} is installed; try `reshore run {installed.name}`"
 
 

@@ -145,9 +145,10 @@ class _Making:
     async def copied_adapters(self, paths: Sequence[Path]) -> tuple[Layer, ...]:
         """The layers of LoRA adapters of this machine."""
         copied = []
-        for path in paths:
-            await blocking(_check_adapter, path.expanduser().resolve(), path.name)
-            copied.append(await self._copied(path.expanduser().resolve(), ADAPTER_TYPE))
+        for path in (each.expanduser().resolve() for each in paths):
+            await blocking(_check_regular, path)
+            await blocking(_check_adapter, path, path.name)
+            copied.append(await self._copied(path, ADAPTER_TYPE))
         return tuple(copied)
 
     async def _copied(self, path: Path, kind: str) -> Layer:
@@ -296,6 +297,7 @@ def _kinds_of(paths: Sequence[Path]) -> dict[str, Path]:
         if not path.exists() or not files:
             raise SourceError(f"{path}: no such file, or a folder without a model in it")
         for file in files:
+            _check_regular(file)
             kind = _kind_of(file.name, file.resolve())
             if kind in found:
                 raise BadRecipe(f"{file} is one {_WORDS[kind]} too many; name the file to take")
@@ -303,6 +305,16 @@ def _kinds_of(paths: Sequence[Path]) -> dict[str, Path]:
     if MODEL_TYPE not in found:
         raise SourceError(f"{paths[0]} holds a projector but no model")
     return dict(sorted(found.items()))  # "model" stands before "projector"
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse pipes, which are waited for without end, and devices.
+
+    Raises:
+        SourceError: it is there, but is no file.
+    """
+    if path.exists() and not path.is_file():
+        raise SourceError(f"{path} is no regular file; name the file itself")
 
 
 _WORDS = {MODEL_TYPE: "model", PROJECTOR_TYPE: "projector"}

@@ -234,4 +234,7 @@ def _unsupported(reason: str, fix: str) -> Verdict:
 
 
 def _sentence(text: str) -> str:
-    return text and text[0].upper() + text[1:].rstrip(".") + "."
+    """With a capital, unless it begins with a name that is written small (llama.cpp, sha256-…)."""
+    first, _, _ = text.partition(" ")
+    begin = text[:1].upper() if first.removesuffix("'s").isalpha() else text[:1]
+    return text and begin + text[1:].rstrip(".") + "."

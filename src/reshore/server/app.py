@@ -205,4 +205,5 @@ class _Elsewhere:
         method, path = scope["method"], scope["path"]
         if any(route.matches(scope)[0] is not Match.NONE for route in self._routes):
             raise WrongMethod(f"{path} does not answer {method}")
-        raise UnknownEndpoint(f"there is no {method} {path} here; see docs/compatibility.md")
+        page = "compatibility-ollama" if path.startswith("/api/") else "compatibility"
+        raise UnknownEndpoint(f"there is no {method} {path} here; see docs/{page}.md")

@@ -954,6 +954,12 @@ class TestReaching:
             await pull(store, "http://127.0.0.1:1/ns/model", Wishes(insecure=True))
         assert isinstance(caught.value.__cause__, Unreached)
 
+    async def test_a_registry_without_tls_names_the_option(
+        self, store: Store, registry: ScriptedRegistry
+    ) -> None:
+        with pytest.raises(SourceError, match=r"speaks no TLS.*--insecure"):
+            await pull(store, registry.name.removeprefix("http://"))
+
     async def test_ollamas_registry_out_of_reach_leads_to_the_catalog(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:

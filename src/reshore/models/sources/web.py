@@ -17,6 +17,7 @@ from reshore.models.sources.reply import read_at_most
 from reshore.models.sources.token import fetch_token
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_NOT_TLS = "WRONG_VERSION_NUMBER"  # what OpenSSL makes of a plain answer
 
 Body = Callable[[], bytes | AsyncIterable[bytes]]
 """Makes the body of a request, anew for every time that it is sent."""
@@ -159,6 +160,10 @@ class Web:
             yield
         except aiohttp.ClientHttpProxyError as error:
             raise self._unreached(f"its proxy says {error.status}") from error
+        except aiohttp.ClientConnectorSSLError as error:
+            if getattr(error.os_error, "reason", None) != _NOT_TLS:
+                raise self._unreached(str(error)) from error
+            raise self._unreached("it speaks no TLS; --insecure allows that") from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise self._unreached(str(error)) from error
         except (aiohttp.ClientError, OSError) as error:
