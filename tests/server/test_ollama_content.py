@@ -194,6 +194,27 @@ async def test_an_earlier_turn_is_remembered(server: Server) -> None:
     assert "banana" not in alone["message"]["content"]
 
 
+@pytest.mark.parametrize("words", [20, 4000])
+async def test_in_a_short_context_an_answer_is_on_the_topic(server: Server, words: int) -> None:
+    text = "The weather is fine today. " * (words // 5) + SKY
+    body = chat_of(text, model=CHATTER, options={"temperature": 0, "num_ctx": 128})
+    response, reply = await server.post(CHAT, body)
+    assert response.status == 200, reply
+    assert response.headers.get("x-reshore-truncated") == ("prompt" if words > 128 else None)
+    assert any(word in reply["message"]["content"].lower() for word in ("sky", "weather", "blue"))
+    assert reply["prompt_eval_count"] + reply["eval_count"] <= 128
+
+
+async def test_a_story_ends_with_its_context_and_says_so(server: Server) -> None:
+    options = {"temperature": 0, "num_ctx": 128, "num_predict": -1}
+    story = "Write a very long story of a fox, a river and a mountain, in many chapters."
+    body = chat_of(story, model=CHATTER, options=options)
+    *pieces, last = await lines(server, CHAT, body)
+    assert len("".join(line["message"]["content"] for line in pieces).split()) > 40
+    assert last["done_reason"] == "length"
+    assert last["prompt_eval_count"] + last["eval_count"] == 128
+
+
 async def test_more_clients_than_slots_get_their_own_answers_without_a_stall(
     server: Server,
 ) -> None:

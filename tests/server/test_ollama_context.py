@@ -174,6 +174,21 @@ async def test_a_system_prompt_is_never_cut(server: Server) -> None:
     assert "longer than the context length" in await refused(server, GENERATE, body)
 
 
+@pytest.mark.parametrize("num_predict", [None, -1, 100_000])
+async def test_an_answer_without_end_stops_where_the_context_ends(
+    server: Server, num_predict: int | None
+) -> None:
+    options = {"num_ctx": 256, "num_predict": num_predict}
+    for path, body in (
+        (CHAT, chat_of({"forever": True}, options=options)),
+        (GENERATE, prompt_of({"forever": True}, options=options)),
+        (GENERATE, prompt_of({"forever": True}, options=options, raw=True)),
+    ):
+        reply = await answered(server, path, body)
+        assert reply["done_reason"] == "length"
+        assert reply["prompt_eval_count"] + reply["eval_count"] == 256
+
+
 async def test_openais_dialect_never_truncates(server: Server) -> None:
     body = {"model": MODEL, "messages": conversation(20, "hi")}
     error = await server.refusal("/v1/chat/completions", body)
