@@ -8,11 +8,15 @@ from __future__ import annotations
 
 _WORDS = {
     # What an answer must hold to, or what may be overlooked in a question.
+    # What is easily overlooked, the more so by small models.
+    "negation": """
+        not no never neither nor none without except excluding cannot unless least avoid false
+        incorrect incorrectly wrong untrue""",
+    # What an answer must hold to.
     "constraint": """
-        not no never neither nor none without except cannot unless only exactly must should shall
-        may least most if whether when whenever suppose assuming assume given provided every all
-        each any both either always otherwise however although but avoid include ensure false
-        incorrect true""",
+        only exactly must should shall may most if whether when whenever suppose assuming assume
+        given provided every all each any both either always otherwise however although but include
+        ensure true""",
     "comparison": """
         more less fewer greater larger smaller higher lower than many much same different between
         versus compared twice half double triple third""",
