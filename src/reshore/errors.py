@@ -356,7 +356,7 @@ class DigestMismatch(StoreError):
     def __init__(self, what: str, *, want: str, got: str) -> None:
         super().__init__(
             f"digest mismatch for {what}: expected {want}, got {got}. "
-            "Remove the model with `reshore rm` and pull it again."
+            "Pull the model again, or make it again."
         )
         self.want = want
         self.got = got

@@ -81,6 +81,14 @@ def test_a_home_has_one_server(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_home_on_a_full_disk_has_its_server_too(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "lock").symlink_to("/dev/full")
+    with home_lock(tmp_path):
+        pass
+
+
 def test_a_home_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file")
     with pytest.raises(ConfigError, match="RESHORE_HOME"), home_lock(tmp_path):

@@ -119,9 +119,10 @@ def home_lock(home: Path) -> Iterator[None]:
                 f"a server (process {pid}) already runs for {home}; stop it, or give this one a "
                 "home of its own with RESHORE_HOME"
             ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        # Who holds it is only told to people: a full disk is no reason not to serve.
+        with contextlib.suppress(OSError):
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), str(os.getpid()).encode())
         yield
 
 
