@@ -14,8 +14,7 @@ from typing import Any, get_args
 import msgspec
 from msgspec import inspect
 
-from reshore.config import OLLAMA_NAMES, is_table, keys, variable
-from reshore.config.upstreams import Kind
+from reshore.config import OLLAMA_NAMES, UpstreamKind, is_table, keys, variable
 from reshore.models.templates import NAMES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -181,7 +180,7 @@ def _upstreams() -> list[str]:
 
 
 def _kinds() -> str:
-    return ", ".join(f"`{kind}`" for kind in get_args(Kind))
+    return ", ".join(f"`{kind}`" for kind in get_args(UpstreamKind))
 
 
 def _description(entry: inspect.Field) -> str:

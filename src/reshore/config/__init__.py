@@ -23,7 +23,13 @@ from reshore.config.pool import PoolConfig
 from reshore.config.routes import PrivacyConfig, RouteConfig
 from reshore.config.routing import RoutingConfig
 from reshore.config.tree import Config
-from reshore.config.upstreams import Timeouts, UpstreamConfig, key_variable, read_keys
+from reshore.config.upstreams import (
+    Timeouts,
+    UpstreamConfig,
+    UpstreamKind,
+    key_variable,
+    read_keys,
+)
 
 __all__ = [
     "OLLAMA_NAMES",
@@ -40,6 +46,7 @@ __all__ = [
     "Seconds",
     "Timeouts",
     "UpstreamConfig",
+    "UpstreamKind",
     "is_table",
     "key_variable",
     "keys",

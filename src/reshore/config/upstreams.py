@@ -18,7 +18,7 @@ from reshore.config.durations import Seconds
 from reshore.config.numbers import Count
 from reshore.errors import ConfigError
 
-Kind = Literal[
+UpstreamKind = Literal[
     "openai", "azure", "vllm", "sglang", "llama-server", "ollama", "openrouter", "reshore"
 ]
 
@@ -55,7 +55,7 @@ class Habits(Struct, frozen=True, kw_only=True):
 
 
 _OWN = Habits(local=True, first_token_timeout_s=120.0, token_timeout_s=60.0, total_timeout_s=1800.0)
-_HABITS: Mapping[Kind, Habits] = {
+_HABITS: Mapping[UpstreamKind, Habits] = {
     "openai": Habits(url="https://api.openai.com/v1"),
     "azure": Habits(base_path="/openai/v1"),
     "openrouter": Habits(url="https://openrouter.ai/api/v1", base_path="/api/v1"),
@@ -91,7 +91,7 @@ class UpstreamConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     url: str = ""
-    kind: Kind = "openai"
+    kind: UpstreamKind = "openai"
     key_file: str = ""
     ca_file: str = ""
     connect_timeout_s: Seconds = Seconds(5)

@@ -28,7 +28,6 @@ from reshore.wire.openai.encode import encode_error
 
 # An error that is longer is cut; nobody reads on.
 _REFUSAL_BYTES = 256 * 1024
-_SLOT_WAIT_S = 5.0
 
 
 class Peer:
@@ -99,13 +98,13 @@ class Peer:
         """One of the connections that are allowed at a time.
 
         Raises:
-            Overloaded: none became free within 5 s.
+            Overloaded: none became free in the time that connecting has.
         """
         if self._slots is None:
             yield
             return
         try:
-            async with asyncio.timeout(_SLOT_WAIT_S):
+            async with asyncio.timeout(self.timeouts.connect_s or None):
                 await self._slots.acquire()
         except TimeoutError:
             raise Overloaded(
@@ -117,6 +116,21 @@ class Peer:
             yield
         finally:
             self._slots.release()
+
+    async def read(self, response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
+        """A whole body. Raises BadReply for one of more than `limit_bytes`."""
+        left = limit_bytes - (response.content_length or 0)
+        pieces: list[bytes] = []
+        if left >= 0:
+            left = limit_bytes
+            while left >= 0 and (data := await response.content.readany()):
+                left -= len(data)
+                pieces.append(data)
+        if left < 0:
+            raise BadReply(
+                f"{self.name} answered with more than {limit_bytes} bytes", backend=self.name
+            )
+        return b"".join(pieces)
 
     async def refuse(
         self, response: aiohttp.ClientResponse, key: Key | None, model: str

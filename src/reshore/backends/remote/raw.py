@@ -118,7 +118,8 @@ class _Opening:
     async def _send(self) -> aiohttp.ClientResponse:
         peer, request = self._peer, self._request
         key = peer.pick_key(request.target.model, request.key)
-        response = await peer.door.post(
+        response = await peer.door.request(
+            "POST",
             peer.url(request.path),
             peer.headers.make(request.headers, key, request_id=request.request_id),
             request.body,
@@ -181,16 +182,7 @@ class _Opening:
                 end.cancel()
 
     async def _read_whole(self, response: aiohttp.ClientResponse) -> bytes:
-        if (response.content_length or 0) > _WHOLE_BYTES:
-            raise self._bad(f"answered with more than {_WHOLE_BYTES} bytes")
-        pieces: list[bytes] = []
-        size = 0
-        while data := await response.content.readany():
-            size += len(data)
-            if size > _WHOLE_BYTES:
-                raise self._bad(f"answered with more than {_WHOLE_BYTES} bytes")
-            pieces.append(data)
-        body = b"".join(pieces)
+        body = await self._peer.read(response, _WHOLE_BYTES)
         if "content-encoding" not in response.headers:
             self._learn(body)
         return body

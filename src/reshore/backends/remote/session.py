@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import ssl
+from collections.abc import AsyncIterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -66,29 +67,29 @@ class Door:
         self._tls = tls
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_s or None)
 
-    async def post(
-        self, url: URL, headers: CIMultiDict[str], body: bytes
+    async def request(
+        self,
+        method: str,
+        url: URL,
+        headers: CIMultiDict[str],
+        data: bytes | AsyncIterable[bytes] | None = None,
     ) -> aiohttp.ClientResponse:
         """The reply's head. Redirects are not followed: they would carry a key elsewhere.
 
         A pooled connection that the upstream has closed meanwhile is no failure: the request, of
-        whose answer nothing has come, goes over the next one, at last over a new one.
+        whose answer nothing has come, goes over the next one, at last over a new one. Only a body
+        that comes in pieces cannot be sent again.
         """
-        for _ in range(_STALE_CONNECTIONS):
+        tries = _STALE_CONNECTIONS if data is None or isinstance(data, bytes) else 0
+        for _ in range(tries):
             sending = _Sending()
             try:
-                return await self._send("POST", url, headers, body, sending)
+                return await self._send(method, url, headers, data, sending)
             except aiohttp.ClientConnectorError:
                 raise
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
                 if sending.fresh:
                     raise
-        return await self._send("POST", url, headers, body, _Sending())
-
-    async def request(
-        self, method: str, url: URL, headers: CIMultiDict[str], data: Any = None
-    ) -> aiohttp.ClientResponse:
-        """As `post`, for any method and a body that can be sent once."""
         return await self._send(method, url, headers, data, _Sending())
 
     async def _send(
