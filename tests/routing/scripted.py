@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -29,8 +29,10 @@ class Turn:
 
     Attributes:
         gate: it begins when this is set; None: at once.
+        delay: waited for before it begins.
         error: raised instead of beginning.
         frames: sent one by one; an event is waited for, an exception is raised.
+        made_frames: sent instead of `frames`.
         leaving: leaving takes until this is set; None: no time.
     """
 
@@ -43,6 +45,8 @@ class Turn:
     finish_reason: str | None = "stop"
     resumable: bool = True
     leaving: asyncio.Event | None = None
+    delay: Callable[[], Awaitable[None]] | None = None
+    made_frames: Callable[[Measured], AsyncIterator[bytes]] | None = None
 
 
 @dataclass
@@ -96,11 +100,12 @@ class ScriptedCall:
     async def _ask(self, asked: Asked) -> AsyncIterator[Answer]:
         self.asked.append(asked)
         asked.task = asyncio.current_task()
-        turns = self.turns.get(asked.target, [Turn()])
-        turn = turns.pop(0) if len(turns) > 1 else turns[0]
+        turn = self._turn(asked)
         try:
             if turn.gate is not None:
                 await turn.gate.wait()
+            if turn.delay is not None:
+                await turn.delay()
             if turn.error is not None:
                 raise turn.error
             if asked.goes_on_from is not None and not turn.resumable:
@@ -111,7 +116,9 @@ class ScriptedCall:
                 target=asked.target,
                 status=turn.status,
                 headers=[(b"content-type", b"text/event-stream")],
-                frames=self._frames(turn, measured),
+                frames=turn.made_frames(measured)
+                if turn.made_frames
+                else self._frames(turn, measured),
                 stream=turn.stream,
                 measured=measured,
             )
@@ -120,6 +127,10 @@ class ScriptedCall:
                 await turn.leaving.wait()
             asked.state = "left"
             asked.left_in = asyncio.current_task()
+
+    def _turn(self, asked: Asked) -> Turn:
+        turns = self.turns.get(asked.target, [Turn()])
+        return turns.pop(0) if len(turns) > 1 else turns[0]
 
     async def _frames(self, turn: Turn, measured: Measured) -> AsyncIterator[bytes]:
         for frame in turn.frames:
