@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reshore.errors import BadModelFile
+from reshore.models.process import exit_code
 
 WEIGHTS, VOCABULARY, CONFIG = "model.safetensors", "vocab.txt", "config.json"
 POOLING = "1_Pooling/config.json"
@@ -164,14 +165,9 @@ def _read(path: Path) -> bytes:
 
 
 def main() -> int:
-    """Convert as the command line says; 1 and one line on stderr when it cannot be done."""
+    """Convert as the command line says."""
     folder, target = map(Path, sys.argv[1:])
-    try:
-        write_bert_gguf(folder, target)
-    except BadModelFile as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+    return exit_code(lambda: write_bert_gguf(folder, target))
 
 
 if __name__ == "__main__":

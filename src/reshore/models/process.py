@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 
 from reshore.errors import BadModelFile
 
@@ -41,6 +42,16 @@ async def run_program(
     if code != 0:
         lines = said.decode("utf-8", "replace").strip().splitlines()
         raise BadModelFile(f"{what} failed: {(lines or ['it ended without a word'])[-1][:500]}")
+
+
+def exit_code(work: Callable[[], None]) -> int:
+    """What a program of ours ends with after its work: 1 and one line on stderr if it failed."""
+    try:
+        work()
+    except BadModelFile as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
 
 
 async def _last_words(process: asyncio.subprocess.Process) -> bytes:

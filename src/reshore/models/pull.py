@@ -24,6 +24,7 @@ from reshore.models.sources.hub import HOSTS, fetch_from_hub
 from reshore.models.sources.patience import Unreached
 from reshore.models.sources.registry import Registry
 from reshore.models.sources.url import fetch_file, is_address, name_of
+from reshore.models.sources.web import Web
 from reshore.models.store import Store
 
 Source = Literal["index", "registry"]
@@ -139,7 +140,8 @@ class _Pull:
         return await self._assembled(self._called or name, found.layers, found.source)
 
     async def _from_registry(self, name: Name) -> Installed:
-        async with Registry(name, self._manner, insecure=self._wishes.insecure) as registry:
+        async with Web(name.host, self._manner.patience) as web:
+            registry = Registry(name, web, self._manner, insecure=self._wishes.insecure)
             self._tell("pulling manifest")
             body = await registry.manifest()
             manifest = parse_manifest(body, str(name))

@@ -24,6 +24,7 @@ import numpy as np
 from gguf.quants import dequantize, quantize
 
 from reshore.errors import BadModelFile
+from reshore.models.process import exit_code
 
 LEVELS = {
     "Q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
@@ -114,14 +115,9 @@ def _converted(tensor: Any, kind: gguf.GGMLQuantizationType) -> Any:
 
 
 def main() -> int:
-    """Quantise as the command line says; 1 and one line on stderr when it cannot be done."""
+    """Quantise as the command line says."""
     source, target, level = sys.argv[1:]
-    try:
-        write_quantised(Path(source), Path(target), level)
-    except BadModelFile as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+    return exit_code(lambda: write_quantised(Path(source), Path(target), level))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ the one in the manifest. Source of the protocol: ollama-api.md, section 1.9.
 from __future__ import annotations
 
 import asyncio
-from types import TracebackType
-from typing import Self
 
 from yarl import URL
 
@@ -25,30 +23,19 @@ _MANIFEST_S = 60.0
 
 
 class Registry:
-    """One registry host, for one pull. An async context manager that owns its connections.
+    """One registry host, for one pull.
 
     Args:
         name: the model; its host and scheme say where the registry is.
+        web: connections to that host, open as long as this is used.
         insecure: plain HTTP is allowed, and assumed where the name has no scheme.
     """
 
-    def __init__(self, name: Name, manner: Manner, *, insecure: bool = False) -> None:
+    def __init__(self, name: Name, web: Web, manner: Manner, *, insecure: bool = False) -> None:
         self._name = name
         self._base = registry_url(name, insecure=insecure)
         self._manner = manner
-        self._web = Web(name.host, manner.patience)
-
-    async def __aenter__(self) -> Self:
-        await self._web.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._web.__aexit__(kind, error, trace)
+        self._web = web
 
     async def manifest(self) -> bytes:
         """The bytes of the manifest.
