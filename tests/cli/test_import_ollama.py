@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import tomllib
 from pathlib import Path
@@ -83,6 +84,16 @@ def test_ollama_models_says_where_it_is(cli, theirs, monkeypatch):
 
 def test_the_folder_above_is_understood(cli, theirs):
     assert json.loads(cli("import-ollama", str(theirs.root.parent), "--json").out)["models"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_store_that_may_not_be_read_says_so(cli, theirs):
+    theirs.root.parent.chmod(0)
+    ended = cli("import-ollama", str(theirs.root))
+    theirs.root.parent.chmod(0o700)
+    assert ended.code == 1
+    assert f"this user may not read {theirs.root}" in ended.err
+    assert ended.err.count("\n") == 1
 
 
 def test_no_store_is_one_line_with_the_places(cli, tmp_path):

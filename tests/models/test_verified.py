@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from reshore.errors import DigestMismatch
+from reshore.errors import BadModelFile, DigestMismatch
 from reshore.models.store import Store
-from reshore.models.verified import Verifier
+from reshore.models.verified import Verifier, open_blob
 from tests.models.ollama_store import OllamaStore
 
 
@@ -51,3 +51,8 @@ def test_what_cannot_be_remembered_on_disk_is_remembered_by_the_process(
     os.utime(tmp_path / "one", ns=(0, 0))
     with pytest.raises(DigestMismatch, match="one"):
         verifier.check(tmp_path / "one", digests["one"])
+
+
+def test_a_blob_that_cannot_be_looked_at_is_an_error_that_says_why(tmp_path: Path) -> None:
+    with pytest.raises(BadModelFile, match=r"cannot be used: File name too long"):
+        open_blob(tmp_path / ("x" * 300))

@@ -89,17 +89,30 @@ def find_store(path: Path | None, env: Mapping[str, str]) -> Path:
     """Ollama's store: the given one, or the first that is where Ollama keeps it.
 
     Raises:
-        Failure: there is none.
+        Failure: there is none, or this user may not read it.
     """
     if path is not None:
         places = [path, path / "models", path / ".ollama" / "models"]
     else:
         named = [Path(env["OLLAMA_MODELS"])] if env.get("OLLAMA_MODELS") else []
         places = [*named, Path("~/.ollama/models"), _SYSTEM_STORE]
-    places = [place.expanduser().absolute() for place in places]
+    places = list(dict.fromkeys(place.expanduser().absolute() for place in places))
+    denied = []
     for place in places:
-        if (place / "manifests").is_dir() and os.access(place / "manifests", os.R_OK | os.X_OK):
+        try:
+            os.listdir(place / "manifests")
+        except PermissionError:
+            denied.append(place)
+        except OSError:
+            continue
+        else:
             return place
+    if denied:
+        raise Failure(
+            ExitCode.FAILURE,
+            f"this user may not read {denied[0]}; join the group of its owner (`ollama`, say), or "
+            "name another store: `reshore import-ollama PATH`",
+        )
     looked = ", ".join(map(str, places))
     raise Failure(
         ExitCode.FAILURE,

@@ -5,6 +5,7 @@ This is Ollama's layout, so the same code reads Ollama's own store and ours.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -73,9 +74,10 @@ class Shelf:
         folder, parts = self.root / "manifests", []
         for part in name.parts:
             folder = folder / part
-            if not folder.exists():
-                same = (entry for entry in _names(folder.parent) if entry.lower() == part.lower())
-                folder = folder.with_name(next(same, part))
+            if not os.path.exists(folder):  # unlike the method, also where nothing may be read
+                with contextlib.suppress(OSError):  # who opens the file is told
+                    same = (name for name in _names(folder.parent) if name.lower() == part.lower())
+                    folder = folder.with_name(next(same, part))
             parts.append(folder.name)
         return Name(host=parts[0], namespace=parts[1], model=parts[2], tag=parts[3])
 
@@ -83,7 +85,8 @@ class Shelf:
         """The model of that name, whatever its case, None without one.
 
         Raises:
-            BadModelFile: there is a manifest, but it is damaged.
+            BadModelFile: there is a manifest, but it is damaged; or nobody can tell, for the store
+                cannot be read.
         """
         name = self.spelled(name)
         path = self.manifest(name)
@@ -93,7 +96,7 @@ class Shelf:
             return None
         except OSError as error:
             raise BadModelFile(
-                f"the manifest of {name} cannot be read: {error.strerror}"
+                f"the manifest of {name} in {self.root} cannot be read: {error.strerror}"
             ) from error
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -112,7 +115,10 @@ class Shelf:
         )
 
     def names(self) -> Iterator[Name]:
-        """The names of all manifests; what is no name (hidden and temporary files) is passed by."""
+        """The names of all manifests; what is no name (hidden and temporary files) is passed by.
+
+        A folder that cannot be read is logged and passed by, too.
+        """
         yield from self._below(self.root / "manifests", ())
 
     def models(self) -> Iterator[Installed]:
@@ -125,7 +131,12 @@ class Shelf:
                 _log.warning("store %s: %s", self.root, error)
 
     def _below(self, folder: Path, parts: tuple[str, ...]) -> Iterator[Name]:
-        for entry in sorted(_names(folder)):
+        try:
+            entries = sorted(_names(folder))
+        except OSError as error:
+            _log.warning("%s cannot be read: %s", folder, error.strerror)
+            return
+        for entry in entries:
             if not is_part(_DEPTH[len(parts)], entry) or entry.startswith("tmp-"):
                 continue
             deeper = (*parts, entry)
@@ -136,10 +147,12 @@ class Shelf:
 
 
 def _names(folder: Path) -> list[str]:
-    """Entries of a folder; none when it is missing, unreadable, a link or no folder."""
+    """Entries of a folder; none when it is missing, a link or no folder.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     try:
-        if folder.is_symlink():
-            return []
-        return os.listdir(folder)
-    except OSError:
+        return [] if os.path.islink(folder) else os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
         return []

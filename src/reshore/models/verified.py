@@ -9,6 +9,7 @@ that is full or only read the process remembers for itself.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
@@ -40,15 +41,14 @@ def open_blob(path: Path) -> int:
     """Open a blob for reading; the caller closes the descriptor.
 
     Raises:
-        BadModelFile: it is missing, or a link, a folder, a pipe or a device.
+        BadModelFile: it is missing, not ours to read, or a link, a folder, a pipe or a device.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        reason = "is a link, which is refused" if path.is_symlink() else error.strerror
-        raise BadModelFile(
-            f"the blob {path.name} cannot be used: {reason}. Pull the model again."
-        ) from error
+        reason = "is a link, which is refused" if error.errno == errno.ELOOP else error.strerror
+        cure = "Let this user read it" if error.errno == errno.EACCES else "Pull the model again"
+        raise BadModelFile(f"the blob {path.name} cannot be used: {reason}. {cure}.") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise BadModelFile(f"the blob {path.name} is not a regular file; pull the model again")
