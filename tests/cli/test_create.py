@@ -47,6 +47,14 @@ def test_an_embedding_model_is_not_told_to_be_chatted_with(cli, tmp_path):
     assert "minilm:latest is installed; ask it at /v1/embeddings or /api/embed" in ended.err
 
 
+def test_a_model_that_cannot_chat_is_not_told_to_be_chatted_with(cli, tmp_path):
+    file = write_tiny_gguf(tmp_path / "some.gguf", chat_template=None)
+    ended = cli("create", "base", "--from", str(file))
+    assert ended.code == 0
+    assert "reshore run" not in ended.err
+    assert "base:latest is installed; it has no chat template: ask it at /v1/compl" in ended.err
+
+
 def test_a_missing_file_is_one_line(cli, tmp_path):
     ended = cli("create", "mine", "--from", str(tmp_path / "none.gguf"))
     assert ended.code == 1

@@ -78,6 +78,8 @@ def welcome(store: Store, installed: Installed) -> str:
         return f"{installed.name} is installed, but {known.verdict.state}: {known.verdict.summary}"
     if "embedding" in known.capabilities:
         return f"{installed.name} is installed; ask it at /v1/embeddings or /api/embed"
+    if known.template is None:
+        return f"{installed.name} is installed; it has no chat template: ask it at /v1/completions"
     return f"{installed.name} is installed; try `reshore run {installed.name}`"
 
 
