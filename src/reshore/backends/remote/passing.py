@@ -79,8 +79,16 @@ class Passing:
             data = self._whole_events(data)
             if not data:
                 return b""
-        plain = self.begun and self._measured.text is None and data.startswith(_STARTS)
-        return data if plain and _MATTERS.search(data) is None else self._look(data)
+        return data if self._is_plain(data) else self._look(data)
+
+    def _is_plain(self, data: bytes) -> bool:
+        """Whether nothing of it matters."""
+        return (
+            self.begun
+            and self._measured.text is None
+            and data.startswith(_STARTS)
+            and _MATTERS.search(data) is None
+        )
 
     def _whole_events(self, data: bytes) -> bytes:
         """Up to the last end of an event; the rest is held back."""
@@ -102,6 +110,9 @@ class Passing:
         """Read each event of `data`, up to one that breaks the stream off."""
         given: list[bytes] = []
         for event in _EVENT.findall(data):
+            if self._is_plain(event):
+                given.append(event)
+                continue
             payload = b"\n".join(_DATA.findall(event))
             if payload == _END:
                 self.done = self.begun = True
