@@ -144,6 +144,22 @@ def test_what_the_upstream_asks_for_is_its_rest_within_bounds() -> None:
     assert breaker.until_s == 26.0 + 35.0
 
 
+@pytest.mark.parametrize(("wish_s", "rest_s"), [(3.0, 3.0), (0.02, 1.0), (3600.0, 35.0)])
+def test_an_upstream_that_says_when_to_come_back_is_believed_the_first_time(
+    wish_s: float, rest_s: float
+) -> None:
+    breaker = Breaker(CONFIG)
+    for _ in range(3):
+        permit = breaker.enter(0.0)
+        assert permit is not None
+        breaker.failed(permit, 0.0, wish_s=wish_s)
+    assert breaker.until_s == rest_s
+    permit = breaker.enter(rest_s)
+    assert permit is not None
+    breaker.failed(permit, rest_s, wish_s=wish_s)
+    assert breaker.until_s == rest_s + min(2 * rest_s, 35.0)
+
+
 def test_a_late_failure_never_shortens_the_rest() -> None:
     breaker = Breaker(CONFIG)
     stale = breaker.enter(0.0)

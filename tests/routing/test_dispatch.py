@@ -247,7 +247,7 @@ class Troubled(ScriptedCall):
         return turn
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     plan=plans,
     troubles=st.fixed_dictionaries(
@@ -259,6 +259,39 @@ def test_any_plan_under_any_trouble(
     plan: Plan, troubles: dict[Target, list[Trouble]], hang_up_s: float | None
 ) -> None:
     """One coherent answer or one error; nothing is left behind, whenever the client hangs up."""
+    asyncio.run(in_any_trouble(plan, troubles, hang_up_s))
+
+
+breaking = st.builds(
+    Trouble,
+    delay_s=st.sampled_from([0.0, 0.2]),
+    fault=st.none() | st.none() | st.none() | st.just(DIED),
+    frames=st.integers(0, 3),
+    breaks=st.none() | st.just(DIED),
+    gap_s=st.sampled_from([0.0, 0.3]),
+    stream=st.just(True),
+)
+
+
+def going_on(inner: st.SearchStrategy[Plan]) -> st.SearchStrategy[Plan]:
+    fallbacks = st.builds(
+        FallbackPlan, plans=st.lists(inner, min_size=2, max_size=3).map(tuple), resume=st.just(True)
+    )
+    return fallbacks | st.builds(HedgePlan, first=inner, second=inner, after_ms=st.just(100))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    plan=going_on(asks | going_on(asks)),
+    troubles=st.fixed_dictionaries(
+        {target: st.lists(breaking, min_size=1, max_size=3) for target in TARGETS}
+    ),
+    hang_up_s=st.none() | st.none() | st.sampled_from([0.25, 0.55, 1.3]),
+)
+def test_streams_that_break_off_again_and_again(
+    plan: Plan, troubles: dict[Target, list[Trouble]], hang_up_s: float | None
+) -> None:
+    """What the client gets is one text, whoever went on with it."""
     asyncio.run(in_any_trouble(plan, troubles, hang_up_s))
 
 

@@ -219,6 +219,20 @@ async def test_a_stream_that_breaks_off_twice_is_gone_on_with_from_all_that_was_
     assert bench.told() == ["*primary small Crashed", "*resume big Unreachable", "*resume big"]
 
 
+async def test_what_was_gone_on_with_inside_is_known_outside() -> None:
+    inner = fallback(LOCAL, CLOUD, resume=True)
+    plan = FallbackPlan(plans=(inner, ask(SPARE)), resume=True)
+    call = ScriptedCall(
+        {
+            LOCAL: [failing(b"Once ")],
+            CLOUD: [failing(b"upon ", error=GONE)],
+            SPARE: [Turn(frames=(b"a time",))],
+        }
+    )
+    assert await quick().read(call, plan) == b"Once upon a time"
+    assert [each.goes_on_from for each in call.asked] == [None, "Once ", "Once upon "]
+
+
 async def test_who_cannot_go_on_is_passed_over() -> None:
     bench = quick()
     call = ScriptedCall({LOCAL: [failing(b"Once ")], OTHER: [Turn(error=FULL)]})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
@@ -24,10 +24,15 @@ _AHEAD = 16
 
 
 class Apart:
-    """Begins at once. `settled` is done when there is an `answer` or an `error`.
+    """An answer under way, and the iterator over its frames. It begins at once.
 
     Its frames are read from when it is chosen, so that one that loses has not gone on meanwhile.
     Whoever creates it must await `ended` on its task.
+
+    Attributes:
+        settled: done when there is an `answer` or an `error`.
+        answer: it has begun.
+        error: why it has not, or why it broke off.
     """
 
     def __init__(self, opening: AbstractAsyncContextManager[Answer]) -> None:
@@ -54,7 +59,7 @@ class Apart:
     async def _run(self, opening: AbstractAsyncContextManager[Answer]) -> None:
         try:
             async with opening as answer:
-                self.answer = replace(answer, frames=self._handed_over())
+                self.answer = replace(answer, frames=self)
                 self._settle()
                 await self._chosen.wait()
                 async for frame in answer.frames:
@@ -71,11 +76,17 @@ class Apart:
         if not self.settled.done():
             self.settled.set_result(None)
 
-    async def _handed_over(self) -> AsyncGenerator[bytes, None]:
-        while (frame := await self._frames.get()) is not None:
-            yield frame
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        frame = await self._frames.get()
+        if frame is not None:
+            return frame
+        self._frames.put_nowait(None)  # the end stays the end
         if self.error is not None:
             raise self.error
+        raise StopAsyncIteration
 
 
 async def ended(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -1,6 +1,6 @@
 """When a model of an upstream is given a rest. Pure: the moment is given with every word.
 
-    closed ── failures in a row, or a share of the last ones ──▶ open
+    closed ── failures in a row, or a share of the last ones ──▶ open, for as long as it asked
     open ── its rest is over and somebody asks ──▶ half-open
     half-open ── the one probe answers ──▶ closed
               └─ the probe fails ──▶ open, for twice as long
@@ -26,6 +26,7 @@ State = Literal["closed", "open", "half-open"]
 
 # Outcomes that are remembered at most; within a second or a minute, these are enough for a share.
 _MEMORY = 100
+_LEAST_REST_S = 1.0
 # Models that have failed lately, over all upstreams. Clients choose names, so they are bounded.
 _MOST_BREAKERS = 1000
 # Entered where nothing had failed: the number of the state in which every breaker begins.
@@ -150,7 +151,10 @@ class Breaker:
 
     def _open(self, now_s: float, wish_s: float) -> None:
         config = self._config
-        self._rest_s = min(config.breaker_rest_max_s, self._rest_s * 2 or config.breaker_rest_s)
+        # An upstream that limits a rate knows best when to come back; one that asks for a second
+        # and fails again after it does not.
+        first_s = max(wish_s, _LEAST_REST_S) if wish_s else config.breaker_rest_s
+        self._rest_s = min(config.breaker_rest_max_s, self._rest_s * 2 or first_s)
         self._probing = False
         self._epoch += 1
         self.state = "open"

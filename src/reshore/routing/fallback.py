@@ -113,25 +113,24 @@ class _Resumption:
         Raises:
             ReshoreError: why the stream broke off that nobody could go on with.
         """
-        answer = begun
-        said: list[str] = []
+        whole, answer = begun.measured, begun
         while True:
             try:
                 async for frame in answer.frames:
                     yield frame
             except ReshoreError as error:
+                _add(whole, answer.measured)
                 # With a finish_reason nothing is missing but the end mark: whatever came now would
                 # stand behind the end of the text.
-                text, finish_reason = answer.measured.text, answer.measured.finish_reason
-                if text is None or finish_reason or reason_for(error) not in self._on:
+                finished = whole.finish_reason is not None
+                if whole.text is None or finished or reason_for(error) not in self._on:
                     raise
-                said += text
                 await self._stack.aclose()
-                so_far = Measured(model=begun.measured.model, text=list(said))
+                so_far = Measured(model=whole.model, text=list(whole.text))
                 answer = await self._next(replace(begun, measured=so_far), error)
                 self._journal.went_on(begun, answer)
             else:
-                _conclude(begun.measured, answer.measured)
+                _add(whole, answer.measured)
                 return
 
     async def _next(self, so_far: Answer, error: ReshoreError) -> Answer:
@@ -148,11 +147,14 @@ class _Resumption:
         raise error
 
 
-def _conclude(begun: Measured, last: Measured) -> None:
+def _add(whole: Measured, part: Measured) -> None:
     """The measures of the whole stream stand with the answer that began it."""
-    if begun is not last:
-        begun.finish_reason = last.finish_reason
-        begun.usage = last.usage or begun.usage
+    if part is whole:
+        return
+    if whole.text is not None:
+        whole.text = None if part.text is None else whole.text + part.text
+    whole.finish_reason = part.finish_reason
+    whole.usage = part.usage or whole.usage
 
 
 def _tell(journal: Journal, plan: Plan, error: ReshoreError) -> None:
