@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reshore.config import load
+from reshore.engine.base import State
 from reshore.models.create import create
 from reshore.models.recipe import Recipe
 from reshore.models.store import Store
@@ -54,6 +55,24 @@ async def test_both_dialects_give_the_same_text(server: Server, temperature: flo
     assert last["eval_count"] == reply["usage"]["completion_tokens"]
     prompt = prompt_of(QUESTION, options=options) | {"model": CHATTER}
     assert (await answered(server, GENERATE, prompt))["response"] == text
+
+
+async def test_a_chat_model_embeds_beside_its_chats(server: Server) -> None:
+    """In several batches, cut to the context, and no chat in between is answered otherwise."""
+    chat = chat_of(QUESTION, options={"temperature": 0, "num_predict": 8}) | {"model": CHATTER}
+    before = (await answered(server, CHAT, chat))["message"]
+    inputs = ["The sky is blue.", "word " * 900, "word " * 3000, "The sky is blue."]
+    body = {"model": CHATTER, "input": inputs}
+    reply, value = await server.post("/api/embed", body)
+    assert reply.status == 200, value
+    assert reply.headers["x-reshore-pooling"] == "last"
+    assert reply.headers["x-reshore-truncated"] == "inputs=1"
+    first, _, _, again = vectors = value["embeddings"]
+    assert [math.hypot(*vector) for vector in vectors] == pytest.approx([1.0] * 4, abs=1e-4)
+    assert sum(a * b for a, b in zip(first, again, strict=True)) > 0.999
+    assert (await answered(server, CHAT, chat))["message"] == before
+    loaded = [(one.name, one.state) for one in server.app.services.pool.loaded()]
+    assert loaded == [(CHATTER, State.READY)] * 2
 
 
 async def test_a_schema_is_followed(server: Server) -> None:
