@@ -93,3 +93,13 @@ def test_reasoning_tokens_are_zero_or_unknown() -> None:
 def test_a_logprob_that_json_cannot_hold_is_openais_minimum(logprob: float) -> None:
     assert finite(logprob) == -9999.0
     assert finite(-0.5) == -0.5
+
+
+def test_reasoning_that_was_counted_is_shown() -> None:
+    details = usage_body(Usage(reasoning_tokens=7), reasoned=True)["completion_tokens_details"]
+    assert details["reasoning_tokens"] == 7
+
+
+def test_sums_know_what_one_of_them_knows() -> None:
+    assert add_usage(Usage(reasoning_tokens=2), Usage()).reasoning_tokens == 2
+    assert add_usage(Usage(), Usage()).reasoning_tokens is None

@@ -2,5 +2,6 @@
 
 from reshore.backends.remote.remote import Remote
 from reshore.backends.remote.session import open_session
+from reshore.backends.remote.upstreams import open_upstreams
 
-__all__ = ["Remote", "open_session"]
+__all__ = ["Remote", "open_session", "open_upstreams"]

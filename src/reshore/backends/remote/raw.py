@@ -69,7 +69,7 @@ async def open_raw(peer: Peer, request: RawRequest) -> AsyncIterator[Answer]:
             async with aclosing(await opening.begin()) as frames:
                 yield Answer(
                     target=request.target,
-                    status=200,
+                    status=opening.status,
                     headers=opening.headers,
                     frames=frames,
                     stream=opening.streams,
@@ -89,6 +89,7 @@ class _Opening:
         self._loop = asyncio.get_running_loop()
         self._started_s = self._loop.time()
         self.measured = Measured(text=[] if request.keep_text else None)
+        self.status = 200
         self.headers: HeaderList = []
         self.streams = False
 
@@ -108,7 +109,7 @@ class _Opening:
             async with asyncio.timeout(limit_s or None):
                 response = self._response = await self._send()
                 kind = content_type(response.headers)
-                self.headers = reply_headers(response.headers)
+                self.status, self.headers = response.status, reply_headers(response.headers)
                 if self._request.stream and kind == _EVENTS:
                     return await self._begin_stream(response)
                 if kind != "application/json" and not kind.endswith("+json"):

@@ -105,7 +105,12 @@ def encode_embeddings(
 
 
 def usage_body(usage: Usage, *, reasoned: bool = False) -> dict[str, Any]:
-    """OpenAI's `usage`. With `reasoned` the share of reasoning tokens is unknown: left out."""
+    """OpenAI's `usage`.
+
+    Args:
+        reasoned: there was reasoning; where nobody counted its tokens they are left out, not 0.
+    """
+    thought = 0 if usage.reasoning_tokens is None and not reasoned else usage.reasoning_tokens
     details = {
         "audio_tokens": 0,
         "accepted_prediction_tokens": 0,
@@ -116,7 +121,9 @@ def usage_body(usage: Usage, *, reasoned: bool = False) -> dict[str, Any]:
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens, "audio_tokens": 0},
-        "completion_tokens_details": details if reasoned else {"reasoning_tokens": 0} | details,
+        "completion_tokens_details": details
+        if thought is None
+        else {"reasoning_tokens": thought} | details,
     }
 
 
@@ -128,7 +135,12 @@ def add_usage(one: Usage | None, other: Usage) -> Usage:
         prompt_tokens=one.prompt_tokens + other.prompt_tokens,
         completion_tokens=one.completion_tokens + other.completion_tokens,
         cached_tokens=one.cached_tokens + other.cached_tokens,
+        reasoning_tokens=_sum_known(one.reasoning_tokens, other.reasoning_tokens),
     )
+
+
+def _sum_known(one: int | None, other: int | None) -> int | None:
+    return None if one is None and other is None else (one or 0) + (other or 0)
 
 
 def finite(logprob: float) -> float:
