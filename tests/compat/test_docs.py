@@ -15,7 +15,11 @@ from tests.compat.running import Server, clean_environment
 
 ROOT = Path(__file__).parents[2]
 WITH_PROGRAMS = [ROOT / "README.md", ROOT / "docs" / "migrate-from-openai.md"]
-FILES = [*WITH_PROGRAMS, ROOT / "docs" / "migrate-from-ollama.md"]
+FILES = [
+    *WITH_PROGRAMS,
+    ROOT / "docs" / "migrate-from-ollama.md",
+    ROOT / "docs" / "upstreams.md",
+]
 BLOCKS = [block for file in FILES for block in blocks(file)]
 PROGRAMS = [block for block in BLOCKS if block.how == "real"]
 SETTINGS = [block for block in BLOCKS if block.how == "config"]
