@@ -13,6 +13,7 @@ from reshore.models.progress import Progress
 from reshore.models.pull import Wishes, pull
 from reshore.models.push import push
 from reshore.models.recipe import Recipe
+from reshore.models.sources.manner import Manner
 from reshore.models.sources.patience import Parts, Patience
 from reshore.models.store import Store
 from tests.models.sources.scripted_registry import Reply
@@ -40,11 +41,13 @@ class Pusher:
         await push(
             self.store,
             "http://" + self.name,
-            on_progress=self.events.append,
+            Manner(
+                on_progress=self.events.append,
+                clock=self.clock,
+                patience=Patience(connect_s=2, stall_s=2),
+                parts=self.parts,
+            ),
             insecure=True,
-            clock=self.clock,
-            patience=Patience(connect_s=2, stall_s=2),
-            parts=self.parts,
         )
 
     @property

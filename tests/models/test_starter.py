@@ -16,7 +16,7 @@ from reshore.errors import LicenceNotAccepted
 from reshore.models.catalog import CATALOG, entry
 from reshore.models.names import parse_name
 from reshore.models.pull import Wishes, pull
-from reshore.models.sources.fetch import Manner
+from reshore.models.sources.manner import Manner
 from reshore.models.store import Store
 
 ENGINE = """

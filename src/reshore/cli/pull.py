@@ -17,7 +17,7 @@ from reshore.config import load
 from reshore.errors import LicenceNotAccepted
 from reshore.models import pull
 from reshore.models.layout import Installed
-from reshore.models.sources.fetch import Manner
+from reshore.models.sources.manner import Manner
 from reshore.models.store import Store
 
 

@@ -12,6 +12,7 @@ from reshore.cli.progress import shown_progress
 from reshore.cli.pull import summary
 from reshore.config import load
 from reshore.models import push
+from reshore.models.sources.manner import Manner
 from reshore.models.store import Store
 
 
@@ -27,7 +28,9 @@ def command(
     """Give a model to the registry in its name. What the registry has already is not sent."""
     store = Store.from_config(load())
     with shown_progress() as on_progress:
-        pushed = asyncio.run(push.push(store, model, on_progress=on_progress, insecure=insecure))
+        pushed = asyncio.run(
+            push.push(store, model, Manner(on_progress=on_progress), insecure=insecure)
+        )
     if as_json:
         print_json(summary(pushed))
     else:

@@ -36,8 +36,8 @@ from reshore.models.names import Name, parse_name
 from reshore.models.progress import OnProgress, Progress, ignore
 from reshore.models.pull import Wishes, pull
 from reshore.models.recipe import Recipe, changes, replaced, with_licence
-from reshore.models.sources.fetch import Manner
 from reshore.models.sources.file import pieces
+from reshore.models.sources.manner import Manner
 from reshore.models.store import Store
 
 _MAGIC = b"GGUF"

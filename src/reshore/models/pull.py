@@ -19,8 +19,9 @@ from reshore.models.manifest import Layer, Manifest, model_layer, parse_manifest
 from reshore.models.names import DEFAULT_HOST, Name, parse_name
 from reshore.models.progress import Progress
 from reshore.models.sources import index
-from reshore.models.sources.fetch import Manner, whole_or_not
+from reshore.models.sources.fetch import whole_or_not
 from reshore.models.sources.hub import HOSTS, fetch_from_hub
+from reshore.models.sources.manner import Manner
 from reshore.models.sources.patience import Unreached
 from reshore.models.sources.registry import Registry
 from reshore.models.sources.url import fetch_file, is_address, name_of

@@ -18,15 +18,15 @@ from pathlib import Path
 import aiohttp
 from yarl import URL
 
-from reshore.clock import Clock, SystemClock
 from reshore.errors import SourceError
 from reshore.models.blocking import blocking
 from reshore.models.layout import Installed
 from reshore.models.manifest import MANIFEST_TYPE, SOURCE_KEY, Layer
 from reshore.models.names import DEFAULT_HOST, DEFAULT_NAMESPACE, Name, parse_name
-from reshore.models.progress import OnProgress, Progress, ignore
+from reshore.models.progress import Progress
 from reshore.models.sources.connect import redirect_target
-from reshore.models.sources.patience import Parts, Patience, TryAgain
+from reshore.models.sources.manner import Manner
+from reshore.models.sources.patience import TryAgain
 from reshore.models.sources.registry import registry_url
 from reshore.models.sources.web import Web
 from reshore.models.spans import in_parts
@@ -40,12 +40,9 @@ _FROM = "from:"
 async def push(
     store: Store,
     name: str,
+    manner: Manner | None = None,
     *,
-    on_progress: OnProgress = ignore,
     insecure: bool = False,
-    clock: Clock | None = None,
-    patience: Patience | None = None,
-    parts: Parts | None = None,
 ) -> Installed:
     """Give an installed model to the registry that its name says.
 
@@ -53,7 +50,8 @@ async def push(
     registry has taken stay there, the manifest is not sent.
 
     Args:
-        on_progress: called from the event loop, in the words of Ollama's `/api/push`.
+        manner: how files are sent. Its `on_progress` is called from the event loop, in the words
+            of Ollama's `/api/push`.
         insecure: allow plain HTTP.
 
     Raises:
@@ -69,13 +67,12 @@ async def push(
             f"`reshore cp {wanted} HOST/NAMESPACE/{wanted.model}:{wanted.tag}`"
         )
     installed = await blocking(store.get, wanted)
+    manner = manner or Manner()
+    on_progress = manner.on_progress
     on_progress(Progress(status="retrieving manifest"))
     base = registry_url(wanted, insecure=insecure)
-    patience = patience or Patience()
-    async with Web(wanted.host, patience) as web:
-        pushing = _Pushing(
-            web, base, wanted, on_progress, clock or SystemClock(), patience, parts or Parts()
-        )
+    async with Web(wanted.host, manner.patience) as web:
+        pushing = _Pushing(web, base, wanted, manner)
         mount_from = _parent(installed)
         for layer in installed.manifest.blobs.values():
             path = store.blob_of(installed, layer.digest)
@@ -100,23 +97,11 @@ def _parent(installed: Installed) -> str | None:
 class _Pushing:
     """One model on its way to one registry."""
 
-    def __init__(
-        self,
-        web: Web,
-        base: URL,
-        name: Name,
-        on_progress: OnProgress,
-        clock: Clock,
-        patience: Patience,
-        parts: Parts,
-    ) -> None:
+    def __init__(self, web: Web, base: URL, name: Name, manner: Manner) -> None:
         self._web = web
         self._base = base
         self._name = name
-        self._on_progress = on_progress
-        self._clock = clock
-        self._patience = patience
-        self._parts = parts
+        self._manner = manner
 
     async def blob(self, layer: Layer, path: Path, mount_from: str | None) -> None:
         """Send a blob unless the registry has it; tries again from its first byte."""
@@ -130,12 +115,12 @@ class _Pushing:
                 return
             except TryAgain as error:
                 failures += 1
-                if failures > self._patience.retries:
+                if failures > self._manner.patience.retries:
                     raise SourceError(
                         f"{self._name.host} failed {failures} times to take {layer.digest}, at "
                         f"last: {error}. Push again to go on with what is missing."
                     ) from error
-                await self._clock.sleep(self._patience.backoff_s * 2 ** (failures - 1))
+                await self._manner.clock.sleep(self._manner.patience.pause_s(failures))
 
     async def manifest(self, body: bytes) -> None:
         """Send the manifest, which makes the model known."""
@@ -166,7 +151,7 @@ class _Pushing:
                 return
             await self._accepted(reply, (202,))
             place = await self._next(start, reply)
-        for first, end in in_parts(((0, layer.size),), self._parts.size_for(layer.size)):
+        for first, end in in_parts(((0, layer.size),), self._manner.parts.size_for(layer.size)):
             place = await self._part(place, layer, path, first, end)
         last = place.update_query({"digest": layer.digest})
         async with self._web.send("PUT", last, {"Content-Length": "0"}) as reply:
@@ -208,7 +193,7 @@ class _Pushing:
             raise SourceError(f"{self._name.host} answered {reply.status} to a push")
 
     def _tell(self, layer: Layer, completed: int) -> None:
-        self._on_progress(
+        self._manner.on_progress(
             Progress(
                 status=f"pushing {layer.digest.removeprefix('sha256:')[:12]}",
                 digest=layer.digest,

@@ -14,7 +14,7 @@ from reshore.models.names import parse_name
 from reshore.models.parameters import typed_parameters
 from reshore.models.progress import OnProgress, Progress
 from reshore.models.recipe import Recipe
-from reshore.models.sources.fetch import Manner
+from reshore.models.sources.manner import Manner
 from reshore.server.blobs import Blobs
 from reshore.server.exchange import Exchange
 from reshore.server.native import NativeEndpoint
@@ -117,7 +117,8 @@ class Push(ManagementEndpoint):
         store = self._services.store
 
         async def work(on_progress: OnProgress) -> None:
-            await push.push(store, name, on_progress=on_progress, insecure=bool(request.insecure))
+            manner = Manner(on_progress=on_progress)
+            await push.push(store, name, manner, insecure=bool(request.insecure))
 
         await self._work(exchange, work, stream=request.stream)
 

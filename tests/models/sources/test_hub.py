@@ -13,7 +13,7 @@ from aiohttp import web
 from reshore.errors import DigestMismatch, SourceError
 from reshore.models.progress import Progress
 from reshore.models.pull import Wishes, pull
-from reshore.models.sources.fetch import Manner
+from reshore.models.sources.manner import Manner
 from reshore.models.sources.patience import Parts, Patience
 from reshore.models.store import Store
 from tests.models.sources.scripted_registry import Reply, listening, ranged, sha256

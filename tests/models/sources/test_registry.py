@@ -21,7 +21,7 @@ from reshore.errors import BadModelFile, DigestMismatch, DiskFull, SourceError, 
 from reshore.models.manifest import CONFIG_TYPE, LICENSE_TYPE, MODEL_TYPE, TENSOR_TYPE
 from reshore.models.progress import Progress
 from reshore.models.pull import Wishes, pull
-from reshore.models.sources.fetch import Manner
+from reshore.models.sources.manner import Manner
 from reshore.models.sources.patience import Parts, Patience, Unreached
 from reshore.models.store import Store
 from tests.models.sources.scripted_registry import (

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from reshore.errors import BadModelFile, BadName, SourceError
 from reshore.models.pull import Wishes, pull
-from reshore.models.sources.fetch import Manner
+from reshore.models.sources.manner import Manner
 from reshore.models.sources.patience import Parts, Patience
 from reshore.models.sources.url import is_address, name_of
 from reshore.models.store import Store

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import aiohttp
 from yarl import URL
 
-from reshore.clock import Clock, SystemClock
 from reshore.errors import DigestMismatch, DiskFull, UnfitSource
 from reshore.models.blocking import blocking
 from reshore.models.manifest import Layer
-from reshore.models.progress import OnProgress, Progress, ignore, pulling
+from reshore.models.progress import Progress, pulling
 from reshore.models.sources.arrival import sole_writer
-from reshore.models.sources.patience import Parts, Patience, WrongSize
+from reshore.models.sources.manner import Manner
+from reshore.models.sources.patience import WrongSize
 from reshore.models.sources.transfer import Open, Transfer
 from reshore.models.sources.web import Web
 from reshore.models.store import Store
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How files are fetched: with which clock and patience, in which parts, telling whom."""
-
-    clock: Clock = field(default_factory=SystemClock)
-    on_progress: OnProgress = ignore
-    patience: Patience = field(default_factory=Patience)
-    parts: Parts = field(default_factory=Parts)
 
 
 def ranges_of(web: Web, url: URL, missing: str, *, version: str = "") -> Open:
@@ -105,10 +94,7 @@ async def _attempt(store: Store, layer: Layer, open_range: Open, host: str, mann
             what=layer.digest,
             host=host,
             size=layer.size,
-            on_progress=tell,
-            clock=manner.clock,
-            patience=manner.patience,
-            parts=manner.parts,
+            manner=manner,
         ).run()
         tell(Progress(status="verifying sha256 digest", digest=layer.digest))
         try:

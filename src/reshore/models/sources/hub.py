@@ -16,7 +16,8 @@ from reshore.errors import SourceError
 from reshore.models.blocking import blocking
 from reshore.models.manifest import MODEL_TYPE, PROJECTOR_TYPE, Layer
 from reshore.models.names import Name
-from reshore.models.sources.fetch import Manner, fetch_blob, ranges_of, whole_or_not
+from reshore.models.sources.fetch import fetch_blob, ranges_of, whole_or_not
+from reshore.models.sources.manner import Manner
 from reshore.models.sources.quants import RemoteFile, choose
 from reshore.models.sources.web import Web
 from reshore.models.store import Store

@@ -21,6 +21,10 @@ class Patience(Struct, frozen=True, kw_only=True):
     retries: int = 6
     backoff_s: float = 0.5
 
+    def pause_s(self, failures: int) -> float:
+        """Seconds to wait after so many failures in a row."""
+        return self.backoff_s * 2 ** (failures - 1)
+
 
 class Parts(Struct, frozen=True, kw_only=True):
     """Into how many ranges a file is cut, as Ollama does (ollama-api.md, section 1.9).

@@ -13,7 +13,8 @@ from yarl import URL
 from reshore.errors import SourceError
 from reshore.models.manifest import MANIFEST_LIMIT, MANIFEST_TYPE, Layer
 from reshore.models.names import Name
-from reshore.models.sources.fetch import Manner, fetch_blob, ranges_of
+from reshore.models.sources.fetch import fetch_blob, ranges_of
+from reshore.models.sources.manner import Manner
 from reshore.models.sources.patience import TryAgain
 from reshore.models.sources.reply import read_at_most
 from reshore.models.sources.web import Web

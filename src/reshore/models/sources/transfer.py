@@ -13,13 +13,13 @@ from contextlib import AbstractAsyncContextManager, aclosing
 
 import aiohttp
 
-from reshore.clock import Clock
 from reshore.errors import SourceError
 from reshore.models import spans
 from reshore.models.blocking import blocking
 from reshore.models.partial import Partial
-from reshore.models.progress import OnProgress, pulling
-from reshore.models.sources.patience import Parts, Patience, TryAgain, Unreached, WrongSize
+from reshore.models.progress import pulling
+from reshore.models.sources.manner import Manner
+from reshore.models.sources.patience import TryAgain, Unreached, WrongSize
 from reshore.models.sources.reply import pieces
 from reshore.models.spans import Span
 
@@ -53,20 +53,14 @@ class Transfer:
         what: str,
         host: str,
         size: int,
-        on_progress: OnProgress,
-        clock: Clock,
-        patience: Patience,
-        parts: Parts,
+        manner: Manner,
     ) -> None:
         self._open = open_range
         self._partial = partial
         self._what = what
         self._host = host
         self._size = size
-        self._on_progress = on_progress
-        self._clock = clock
-        self._patience = patience
-        self._parts = parts
+        self._manner = manner
         self._told_s: float | None = None
 
     async def run(self) -> None:
@@ -80,7 +74,7 @@ class Transfer:
         if self._partial.length > self._size:
             await blocking(self._partial.restart)
         gaps = self._partial.missing(self._size)
-        todo = spans.in_parts(gaps, self._parts.size_for(self._size))
+        todo = spans.in_parts(gaps, self._manner.parts.size_for(self._size))
         try:
             if todo and todo != ((self._partial.reached(0), self._size),):
                 await self._side_by_side(todo)
@@ -90,7 +84,7 @@ class Transfer:
             raise
 
     async def _side_by_side(self, todo: tuple[Span, ...]) -> None:
-        places = asyncio.Semaphore(self._parts.at_once)
+        places = asyncio.Semaphore(self._manner.parts.at_once)
 
         async def part(start: int, end: int) -> None:
             async with places:
@@ -116,19 +110,19 @@ class Transfer:
                 if self._partial.reached(start) - position >= EARNED_BYTES:
                     failures = 0
                 failures += 1
-                if failures > self._patience.retries:
+                if failures > self._manner.patience.retries:
                     raise SourceError(
                         f"{self._host} gave {self._partial.length} of {self._size} bytes of "
                         f"{self._what} and then failed {failures} times, at last: {error}. "
                         "Pull again to go on from here."
                     ) from error
-                await self._clock.sleep(self._patience.backoff_s * 2 ** (failures - 1))
+                await self._manner.clock.sleep(self._manner.patience.pause_s(failures))
 
     async def _stream(self, position: int, end: int, alone: bool) -> None:
         """One request: puts what arrives in its place until the end or until the stream breaks."""
         async with (
             self._open(self._range(position, end)) as response,
-            aclosing(pieces(response, self._clock)) as arriving,
+            aclosing(pieces(response, self._manner.clock)) as arriving,
         ):
             position = await self._line_up(response, position, end, alone)
             async for piece in arriving:
@@ -183,8 +177,8 @@ class Transfer:
         return 0
 
     def _tell(self) -> None:
-        now, done = self._clock.monotonic(), self._partial.length
+        now, done = self._manner.clock.monotonic(), self._partial.length
         due = self._told_s is None or now - self._told_s >= PROGRESS_EVERY_S
         if due or done == self._size:
             self._told_s = now
-            self._on_progress(pulling(self._partial.digest, self._size, done))
+            self._manner.on_progress(pulling(self._partial.digest, self._size, done))

@@ -17,7 +17,8 @@ from reshore.models.manifest import BLOB_LIMIT, MODEL_TYPE, Layer
 from reshore.models.names import Name, parse_name
 from reshore.models.progress import Progress
 from reshore.models.sources.arrival import sole_writer
-from reshore.models.sources.fetch import Manner, ranges_of
+from reshore.models.sources.fetch import ranges_of
+from reshore.models.sources.manner import Manner
 from reshore.models.sources.patience import TryAgain
 from reshore.models.sources.transfer import Transfer
 from reshore.models.sources.web import Web
@@ -74,10 +75,7 @@ async def fetch_file(
                 what=url.name,
                 host=host,
                 size=size,
-                on_progress=manner.on_progress,
-                clock=manner.clock,
-                patience=manner.patience,
-                parts=manner.parts,
+                manner=manner,
             ).run()
             manner.on_progress(Progress(status="verifying sha256 digest"))
             digest = await blocking(store.blobs.commit_unnamed, partial)
