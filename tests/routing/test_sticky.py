@@ -44,6 +44,10 @@ def test_intervals_follow_one_another() -> None:
     ]
 
 
+def test_what_rounding_puts_at_the_very_end_is_on_the_last_side_with_weight() -> None:
+    assert place([1, 1, 0], 1.0) == Place(1, 50, 100)
+
+
 def test_keys_spread_evenly_and_salts_differ() -> None:
     here = [point("a", str(i).encode()) < 0.3 for i in range(5000)]
     there = [point("b", str(i).encode()) < 0.3 for i in range(5000)]

@@ -101,6 +101,7 @@ _TURNS = 0.10
 _CONTEXT = 0.12
 _TOOLS = 0.30
 _IMAGES = 0.50
+_FORMS = {"text": "words", "json": "JSON", "schema": "a JSON Schema"}
 _ANSWERS = {"text": 0.0, "json": 0.15, "schema": 0.3}
 _EFFORTS = {"medium": 0.2, "high": 0.5, "xhigh": 0.8, "max": 0.8}
 _LONG_ANSWER = 0.20
@@ -154,7 +155,7 @@ def _around(content: Content) -> Iterator[Part]:
     yield Part("context", f"{before} characters before it", _CONTEXT * math.log1p(before / 1000))
     yield _counted(content.tools, "tool", _TOOLS)
     yield _counted(images, "image", _IMAGES)
-    yield Part("answer", f"an answer in {content.answer}", _ANSWERS[content.answer])
+    yield Part("answer", f"an answer in {_FORMS[content.answer]}", _ANSWERS[content.answer])
     yield Part("effort", f"effort {content.effort}", _EFFORTS.get(content.effort, 0.0))
     tokens = content.max_tokens or 0
     yield Part(

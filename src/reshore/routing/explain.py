@@ -23,6 +23,7 @@ from reshore.routing.plan import (
 from reshore.routing.policy import Cloud, Route
 from reshore.routing.sides import parts
 from reshore.routing.table import Table, View
+from reshore.routing.tiers import is_embedding
 from reshore.routing.world import World
 from reshore.types import Decision, Target
 
@@ -86,8 +87,10 @@ def plan_text(plan: Plan) -> str:
             return f"fallback({', '.join([*map(plan_text, plans), *options])})"
         case HedgePlan(first=first, second=second, after_ms=after_ms):
             return f"hedge({plan_text(first)}, {plan_text(second)}, after={after_ms:g}ms)"
-        case CascadePlan(local=local, cloud=cloud, checks=checks):
-            return f"cascade({_target(local)}, {plan_text(cloud)}, checks={'+'.join(checks)})"
+        case CascadePlan(local=local, cloud=cloud, checks=checks, agree_with=other):
+            opinion = f", agree_with={other.model}" if other else ""
+            both = f"{_target(local)}, {plan_text(cloud)}"
+            return f"cascade({both}, checks={'+'.join(checks)}{opinion})"
         case ShadowPlan(primary=primary, mirror=mirror):
             return f"shadow({plan_text(primary)}, {_target(mirror)})"
 
@@ -121,7 +124,7 @@ def _embedding_problems(naming: Naming) -> Iterator[str]:
     if route.mix_embeddings or len(models) < 2:
         return
     meant = {naming.target(part).model for part in parts(route.policy)}
-    if any(map(world.embeds, {route.pattern, *meant})):
+    if any(world.embeds(name) or is_embedding(name) for name in (route.pattern, *meant)):
         yield (
             f"'{route.pattern}' would give embeddings of several models "
             f"({', '.join(sorted(models))}), whose vectors cannot be compared. Route it to one of "

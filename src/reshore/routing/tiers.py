@@ -63,6 +63,11 @@ def default_models(memory_bytes: int, gpu_bytes: int = 0) -> Mapping[str, str]:
     return dict.fromkeys(_LARGE, large) | dict.fromkeys(_SMALL, small) | _EMBEDDINGS
 
 
+def is_embedding(name: str) -> bool:
+    """Whether a name is one of OpenAI's embedding models."""
+    return name in _EMBEDDINGS
+
+
 def _large(memory_bytes: int, gpu_bytes: int) -> str:
     if memory_bytes >= 64 * GB:
         return "llama3.3:70b"
