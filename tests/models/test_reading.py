@@ -172,6 +172,12 @@ class TestConfiguredTemplates:
         assert known.resolve("m").template == "llama3"
         assert known.summary(known.get("m")).capabilities == ("completion",)
 
+    def test_it_is_told_instead_of_what_is_in_the_files(self, store: Store, tiny: bytes) -> None:
+        install(store, "m", tiny, (TEMPLATE_TYPE, b"{{ .Prompt }}"))
+        known = Store(store.root, settings={"m": ModelConfig(chat_template="llama3")})
+        (note,) = known.summary(known.get("m")).verdict.notes
+        assert note == "Prompts are made with the template that reshore.toml names."
+
     def test_a_jinja_file_tells_what_the_model_can_do(
         self, store: Store, tiny: bytes, tmp_path: Path
     ) -> None:

@@ -29,7 +29,7 @@ from reshore.models.manifest import (
     projector_layer,
 )
 from reshore.models.summary import Summary
-from reshore.models.templates import FILE, choose, configured, with_template
+from reshore.models.templates import NAMED, choose, configured, with_template
 from reshore.models.verified import open_blob
 from reshore.types import Message
 
@@ -93,7 +93,7 @@ def describe(shelf: Shelf, installed: Installed, wanted: str | None) -> Descript
             projector=projector,
             config=config,
             go_template=go_template,
-            template=FILE if wanted else chat_template,
+            template=NAMED if wanted else chat_template,
         ),
         chat_template=chat_template,
         config=config,

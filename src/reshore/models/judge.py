@@ -15,7 +15,7 @@ from reshore.models.facts import GgufFacts
 from reshore.models.manifest import DRAFT_TYPE, MODEL_TYPE, TENSOR_TYPE, Manifest
 from reshore.models.names import Name
 from reshore.models.ollama_files import RENAMED, difference, renamed
-from reshore.models.templates import FILE
+from reshore.models.templates import FILE, NAMED
 
 State = Literal["servable", "needs a fix", "unsupported", "damaged"]
 
@@ -118,7 +118,7 @@ def judge_files(
 
     Args:
         go_template: the manifest's template layer.
-        template: what `templates.choose` gave.
+        template: what `templates.choose` gave, or `NAMED`.
     """
     if facts.architecture == "clip":
         return _unsupported("it is a projector without a model", "")
@@ -192,6 +192,8 @@ def _notes(
         return tuple(notes)
     if template is None:
         notes.append("It has no chat template that llama.cpp can run: chat is refused.")
+    elif template == NAMED:
+        notes.append("Prompts are made with the template that reshore.toml names.")
     elif template != FILE:
         notes.append(f"Its Go template is recognised: prompts have the format {template}.")
     elif go_template or config.get("renderer") or config.get("parser"):

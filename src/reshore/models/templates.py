@@ -21,6 +21,9 @@ from reshore.models.facts import GgufFacts
 FILE = "file"
 """The template is the one in the GGUF file."""
 
+NAMED = "named"
+"""The template is the one that the settings name."""
+
 # A string literal of Go's. It ends with the action at the latest, so that reading stays linear.
 _LITERAL = re.compile(r'"((?:[^"\\]|\\.?)*+)(?:"|\Z)', re.DOTALL)
 _COMMENT_OPENING = re.compile(r"\{\{-?\s{0,8}/\*")
