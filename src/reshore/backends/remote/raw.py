@@ -23,6 +23,8 @@ from reshore.wire.openai.glance import glance
 _EVENTS = "text/event-stream"
 # A whole reply is held in memory: 2,048 vectors of 3,072 numbers are some 70 MB.
 _WHOLE_BYTES = 256 * 1024 * 1024
+# OpenRouter sends some 20 bytes of comment a second while nothing is there yet.
+_PREAMBLE_BYTES = 1024 * 1024
 # Between `[DONE]` and the end of the body is nothing but the way; only a connection whose body has
 # ended can be used again.
 _LINGER_S = 0.5
@@ -137,16 +139,18 @@ class _Opening:
             redact=self._peer.keys.redact,
             hide_usage=self._request.hide_usage,
         )
-        first: list[bytes] = []
-        while not passing.begun:
+        first = bytearray()
+        while not passing.begun and len(first) < _PREAMBLE_BYTES:
             if passing.failure is not None:
                 raise passing.failure
             data = await response.content.readany()
             if not data:
                 raise self._bad("ended its stream before the first event", retryable=True)
-            first.append(passing.feed(data))
+            first += passing.feed(data)
+        if not passing.begun:
+            raise self._bad(f"sent {_PREAMBLE_BYTES} bytes of comments and no event")
         self.streams = True
-        return self._frames(response, passing, b"".join(first))
+        return self._frames(response, passing, bytes(first))
 
     async def _frames(
         self, response: aiohttp.ClientResponse, passing: Passing, first: bytes

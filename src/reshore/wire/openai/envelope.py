@@ -42,7 +42,7 @@ class Envelope(Struct, frozen=True, kw_only=True):
     members: dict[str, Raw]
 
     def with_model(self, model: str, *, include_usage: bool = False) -> bytes:
-        """The body for an upstream that knows the model as `model`.
+        """The body for an upstream that knows the model as `model`; it has one then in any case.
 
         Args:
             include_usage: ask for the token counts of a stream. Where the client has not, they
