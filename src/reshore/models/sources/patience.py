@@ -23,7 +23,7 @@ class Patience(Struct, frozen=True, kw_only=True):
 
     def pause_s(self, failures: int) -> float:
         """Seconds to wait after so many failures in a row."""
-        return self.backoff_s * 2 ** (failures - 1)
+        return self.backoff_s * 2.0 ** (failures - 1)
 
 
 class Parts(Struct, frozen=True, kw_only=True):
