@@ -41,6 +41,13 @@ def test_a_template_tells_the_tags(template: str | None, marks: Marks | None) ->
     assert find_marks(template) == marks
 
 
+def test_every_tag_is_known_by_itself() -> None:
+    assert MARKS.tags == ("<think>", "</think>")
+    channels = find_marks("<|channel|>analysis<|message|>")
+    assert channels is not None
+    assert channels.tags == ("<|channel|>", "<|message|>", "<|end|>", "<|start|>")
+
+
 def read(*chunks: Chunk, opened: bool = False) -> list[Chunk]:
     reader = ReadThoughts(MARKS, opened=opened)
     return [piece for chunk in chunks for piece in reader(chunk)]

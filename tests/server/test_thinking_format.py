@@ -27,22 +27,31 @@ SCHEMA = {
     "additionalProperties": False,
 }
 
-EXAMPLES = "".join(
-    f"<|im_start|>user\nWhat is the capital of {country}?<|im_end|>\n<|im_start|>assistant\n"
-    f"<think>\nThe capital of {country} is {city}.\n</think>\n\n"
-    f'{{"capital": "{city}"}}<|im_end|>\n'
-    for country, city in CITIES.items()
-)
-TURNS = """\
+CHANNEL, FINAL = "<|channel|>analysis<|message|>", "<|channel|>final<|message|>"
+
+
+def examples(opening: str, closing: str) -> str:
+    return "".join(
+        f"<|im_start|>user\nWhat is the capital of {country}?<|im_end|>\n<|im_start|>assistant\n"
+        f"{opening}The capital of {country} is {city}.{closing}"
+        f'{{"capital": "{city}"}}<|im_end|>\n'
+        for country, city in CITIES.items()
+    )
+
+
+PLAIN = """\
 {%- for message in messages %}
     {{- '<|im_start|>' + message.role + '\\n' }}
-    {%- if message.reasoning_content %}
-        {{- '<think>\\n' + message.reasoning_content + '\\n</think>\\n\\n' }}
-    {%- endif %}
     {{- message.content + '<|im_end|>\\n' }}
 {%- endfor %}
 {%- if add_generation_prompt %}
 """
+TURNS = PLAIN.replace(
+    "{{- message.content",
+    "{%- if message.reasoning_content %}"
+    "{{- '<think>\\n' + message.reasoning_content + '\\n</think>\\n\\n' }}"
+    "{%- endif %}{{- message.content",
+)
 OFF = "{%- if enable_thinking is defined and enable_thinking is false %}"
 NONE = "{{- '<think>\\n\\n</think>\\n\\n' }}"
 START, OPEN, END = "{{- '<|im_start|>assistant\\n' }}", "{{- '<think>\\n' }}", "{%- endif %}"
@@ -50,8 +59,10 @@ TEMPLATES = {
     "writes": TURNS + START + OFF + NONE + END + END,  # the model writes the tag, as Qwen3
     "opened": TURNS + START + OFF + NONE + "{%- else %}" + OPEN + END + END,
     "always": TURNS + START + OPEN + END,  # whatever it is told, as Qwen3-Thinking
+    # An answer has a channel of its own, as at gpt-oss; nothing opens a thought or forbids it.
+    "channels": PLAIN + START + END,
     # The thoughts of earlier turns are not shown: the engine's own parser does not find the tags.
-    "hidden": TURNS.replace("message.reasoning_content", "false") + START + OPEN + END,
+    "hidden": PLAIN + START + OPEN + END,
 }
 
 
@@ -60,7 +71,10 @@ async def server(
     starter_home: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[Server]:
     template = tmp_path / "thinking.jinja"
-    template.write_text(EXAMPLES + TEMPLATES[request.param])
+    shown = examples("<think>\n", "\n</think>\n\n")
+    if request.param == "channels":
+        shown = examples(CHANNEL, "<|end|><|start|>assistant" + FINAL)
+    template.write_text(shown + TEMPLATES[request.param])
     settings = f"[models.'{CHATTER}']\nchat_template = '{template}'\n"
     (tmp_path / "reshore.toml").write_text(settings)
     flags = {"read_models": [str(starter_home / "models")], "engine.context_length": 512}
@@ -85,7 +99,7 @@ async def test_it_thinks_and_then_obeys(server: Server, path: str, think: Any) -
     answer = message["content"] if path == CHAT else message["response"]
     assert capital(answer)
     assert len(message["thinking"]) > 5
-    assert "think>" not in message["thinking"]
+    assert not any(tag in message["thinking"] for tag in ("think>", "<|"))
     assert message["thinking"] == message["thinking"].strip()
     *pieces, last = await lines(server, path, body)
     said = [line["message"] if path == CHAT else line for line in pieces]
@@ -164,10 +178,14 @@ async def test_a_call_that_must_be_made_is_thought_about(server: Server) -> None
     }
     for effort in ("low", "none"):
         _, reply = await server.post(OPENAI, body | {"reasoning_effort": effort})
-        message = reply["choices"][0]["message"]
+        (choice,) = reply["choices"]
+        message = choice["message"]
+        assert bool(message.get("reasoning_content")) is (effort != "none")
+        if effort == "low" and choice["finish_reason"] == "length":
+            continue  # a small model does not always find the end of a thought
+        assert choice["finish_reason"] == "tool_calls"
         (call,) = message["tool_calls"]
         assert capital(call["function"]["arguments"])
-        assert bool(message.get("reasoning_content")) is (effort != "none")
 
 
 @pytest.mark.parametrize("wanted", [SCHEMA, None])

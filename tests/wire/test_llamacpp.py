@@ -226,6 +226,13 @@ def test_usage_and_timings_belong_to_no_choice() -> None:
     )
 
 
+def test_special_tokens_are_shown_where_they_are_asked_for() -> None:
+    request = CompletionRequest(model="m", prompts=("p",))
+    assert "preserved_tokens" not in completion_body(request, "p")
+    body = completion_body(request, "p", shown=("<think>", "</think>"))
+    assert body["preserved_tokens"] == ("<think>", "</think>")
+
+
 def test_text_completions_are_read_too() -> None:
     payload = event(choices=[{"text": "a", "index": 2, "logprobs": None, "finish_reason": "stop"}])
     assert decode_event(payload) == Chunk(index=2, content="a", finish_reason="stop")

@@ -26,13 +26,22 @@ from reshore.backends.defaults import (
     with_model_options,
     with_own_messages,
 )
+from reshore.backends.generation import Call
 from reshore.backends.tool_stream import OPEN
 from reshore.config import LimitsConfig
 from reshore.errors import LacksCapability, Unsupported
 from reshore.models.facts import Servable
 from reshore.models.thinking import Marks, find_marks
-from reshore.types import ChatRequest, ImagePart, Message, Sampling, ToolChoice
-from reshore.wire.llamacpp.requests import chat_body
+from reshore.types import (
+    ChatRequest,
+    CompletionRequest,
+    ImagePart,
+    Message,
+    Prompt,
+    Sampling,
+    ToolChoice,
+)
+from reshore.wire.llamacpp.requests import chat_body, completion_body
 
 
 @dataclass(frozen=True)
@@ -43,8 +52,9 @@ class ChatPlan:
         request: what is sent, after tools and model defaults were worked in.
         grammar: GBNF the answer must follow, None for free text.
         thinking: what the template is told about thinking, None for nothing.
-        marks: the tags around the model's thoughts, None where they are not known or it has none.
-        raw_thoughts: the engine leaves them in the text, and `new_transform` takes them out.
+        marks: what stands around the model's thoughts, None where it is not known or it has none.
+        prompt: the prompt that the template has made, to be completed as it is; None leaves it to
+            the engine to make it, and to read the answer.
         verify: finds what in a finished answer breaks the schema, where the grammar could not
             enforce all of it; None where there is nothing to find.
     """
@@ -55,7 +65,7 @@ class ChatPlan:
     new_transform: Callable[[], Transform | None]
     verify: Verify | None = None
     marks: Marks | None = None
-    raw_thoughts: bool = False
+    prompt: Prompt | None = None
 
     def with_sampling(self, sampling: Sampling) -> ChatPlan:
         return replace(self, request=msgspec.structs.replace(self.request, sampling=sampling))
@@ -73,8 +83,28 @@ class ChatPlan:
             seed_offset=seed_offset,
             grammar=self.grammar,
             thinking=self.thinking,
-            raw_thoughts=self.raw_thoughts,
         )
+
+    def call(self, *, n: int, first_choice: int) -> Call:
+        """The engine call for `n` choices, of which the first is `first_choice` of the reply."""
+        if self.prompt is None:
+            body = self.body(n=n, seed_offset=first_choice)
+            return Call("/v1/chat/completions", body, first_choice)
+        request = CompletionRequest(
+            model=self.request.model,
+            prompts=(self.prompt,),
+            logprobs=self.request.top_logprobs,
+            sampling=self.request.sampling,
+        )
+        body = completion_body(
+            request,
+            self.prompt,
+            n=n,
+            seed_offset=first_choice,
+            grammar=self.grammar,
+            shown=self.marks.tags if self.marks else (),
+        )
+        return Call("/v1/completions", body, first_choice)
 
 
 def plan_chat(request: ChatRequest, model: Servable, limits: LimitsConfig) -> ChatPlan:

@@ -8,29 +8,23 @@ seeing what they once were.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from reshore.backends.budget import render, tokenize
 from reshore.backends.chat_plan import ChatPlan
-from reshore.backends.generation import Call
 from reshore.engine.base import Engine
 from reshore.engine.client import EngineClient
-from reshore.types import CompletionRequest, ImagePart
-from reshore.wire.llamacpp.requests import completion_body
+from reshore.types import ImagePart
 
 Context = Callable[[str], Awaitable[Sequence[int]]]
 
 
-async def continued_call(plan: ChatPlan, engine: Engine, client: EngineClient) -> Call:
-    """The engine call that goes on from the request's `context`."""
-    request = plan.request
-    prompt = (*request.context, *await _new_turn(plan, engine, client))
-    completion = CompletionRequest(
-        model=request.model,
-        prompts=(prompt,),
-        logprobs=request.top_logprobs,
-        sampling=request.sampling,
-    )
-    return Call("/v1/completions", completion_body(completion, prompt, grammar=plan.grammar))
+async def continued(plan: ChatPlan, engine: Engine, client: EngineClient) -> ChatPlan:
+    """`plan` with a prompt that goes on from the request's `context`, if it has one."""
+    if not plan.request.context:
+        return plan
+    prompt = (*plan.request.context, *await _new_turn(plan, engine, client))
+    return replace(plan, prompt=prompt)
 
 
 def context_of(plan: ChatPlan, engine: Engine, client: EngineClient) -> Context | None:
@@ -52,5 +46,7 @@ def context_of(plan: ChatPlan, engine: Engine, client: EngineClient) -> Context 
 
 
 async def _new_turn(plan: ChatPlan, engine: Engine, client: EngineClient) -> list[int]:
-    text = await render(client, engine, plan.body(n=1, seed_offset=0))
+    text = plan.prompt
+    if not isinstance(text, str):
+        text = await render(client, engine, plan.body(n=1, seed_offset=0))
     return await tokenize(client, engine, text, special=False)

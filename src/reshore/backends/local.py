@@ -19,7 +19,7 @@ from reshore.backends.budget import (
 from reshore.backends.chat_plan import ChatPlan, plan_chat
 from reshore.backends.choices import Transform
 from reshore.backends.completion_plan import best_of_calls, completion_calls, echo_texts
-from reshore.backends.continuation import context_of, continued_call
+from reshore.backends.continuation import context_of, continued
 from reshore.backends.embedder import as_embedder
 from reshore.backends.embedding import embed_inputs
 from reshore.backends.fanout import Batches, Tally, merge, split_choices
@@ -172,10 +172,8 @@ class LocalBackend:
         refuse_hopeless(chat_bytes(plan.request), engine.context_length, "messages")
         plan = await self._limit_context(plan, engine, notices)
         plan = await after_thinking(plan, engine, self._client, notices)
-        if plan.request.context:
-            calls = [await continued_call(plan, engine, self._client)]
-        else:
-            calls = _chat_calls(plan, n, engine.slots)
+        plan = await continued(plan, engine, self._client)
+        calls = _chat_calls(plan, n, engine.slots)
         chunks = self._run(engine.model, lease, calls, plan.new_transform)
         async with aclosing(chunks) as stream:
             yield await _started(stream)
@@ -246,8 +244,7 @@ class LocalBackend:
 def _chat_calls(plan: ChatPlan, n: int, slots: int) -> list[Call]:
     calls, first = [], 0
     for size in split_choices(n, slots):
-        body = plan.body(n=size, seed_offset=first)
-        calls.append(Call("/v1/chat/completions", body, first_choice=first))
+        calls.append(plan.call(n=size, first_choice=first))
         first += size
     return calls
 

@@ -2,10 +2,10 @@
 
 The engine applies a grammar from the first token on, thoughts included. So the grammar itself says
 "a thought, its end, and the answer", and because only the prompt tells whether the template has
-opened a thought, it is rendered first. The engine is then asked to leave the text as it is, and the
-thought is taken out here: measured with xllamacpp 2026.10, its own parser finds thoughts in some
-templates and not in others, and where a template always opens one it took the whole constrained
-answer for a thought.
+opened a thought, it is rendered first and then completed as it is, without the engine's parser.
+Measured with xllamacpp 2026.10 and the templates that come with llama.cpp, that parser finds
+thoughts in some templates and not in others, takes a constrained answer for a thought where a
+template always opens one, and fails where an answer needs a channel of its own.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from reshore.engine.base import Engine
 from reshore.engine.client import EngineClient
 from reshore.engine.grammar.thought import Lead, after_thought
 from reshore.models.thinking import Marks
+from reshore.types import ImagePart
 
 IGNORED_HEADER = "x-reshore-ignored"
 
@@ -36,24 +37,30 @@ async def after_thinking(
     """
     if plan.grammar is None and not plan.request.context:
         return plan
-    if plan.marks is None:
-        _tell(plan, notices)
+    if "thinking" not in engine.model.capabilities:
         return plan
+    _tell(plan, notices)
     prompt = await render(client, engine, plan.body(n=1, seed_offset=0))
-    lead = lead_of(prompt, plan.marks, plan.thinking)
-    if lead is None:
-        return plan
     marks, transform = plan.marks, plan.new_transform
+    if marks is None:
+        return _as_text(plan, prompt)
+    lead = lead_of(prompt, marks, plan.thinking)
+    if lead is None:
+        return _as_text(plan, prompt + marks.direct)
     grammar = plan.grammar and after_thought(
-        plan.grammar, opening=marks.opening, closing=marks.closing, lead=lead
+        plan.grammar,
+        opening=marks.opening,
+        closing=marks.closing,
+        direct=marks.direct,
+        lead=lead,
     )
     opened = lead in ("opened", "closed")
-    return replace(
+    plan = replace(
         plan,
         grammar=grammar,
-        raw_thoughts=True,
         new_transform=lambda: in_turn(ReadThoughts(marks, opened=opened), transform()),
     )
+    return _as_text(plan, prompt)
 
 
 def lead_of(prompt: str, marks: Marks, thinking: bool | None) -> Lead | None:
@@ -67,6 +74,14 @@ def lead_of(prompt: str, marks: Marks, thinking: bool | None) -> Lead | None:
     if thinking is False or end.endswith(marks.closing):
         return None
     return "asked" if thinking else "offered"
+
+
+def _as_text(plan: ChatPlan, prompt: str) -> ChatPlan:
+    """Only a conversation can bring images; they leave the reading to the engine."""
+    messages = plan.request.messages
+    if any(isinstance(part, ImagePart) for m in messages for part in m.content or ()):
+        return plan
+    return replace(plan, prompt=prompt)
 
 
 def _tell(plan: ChatPlan, notices: dict[str, str]) -> None:

@@ -16,7 +16,7 @@ class ThoughtStream:
     same answer. Blanks around either are markup and dropped.
 
     Args:
-        marks: the tags around a thought.
+        marks: what stands around a thought.
         opened: the prompt ends inside of a thought; else the text must open it to have one.
     """
 
@@ -32,11 +32,9 @@ class ThoughtStream:
         return self._read(held)
 
     def finish(self) -> Pieces:
-        """The text has ended: what was still held back."""
+        """The text has ended: what was still held back, but for an opening that was cut."""
         held, self._held = self._held.rstrip(), ""
-        if self._read == self._answer or (self._read == self._beginning and not self._opened):
-            return "", held
-        return held, ""
+        return (held, "") if self._read == self._thought else ("", "")
 
     def answer(self) -> None:
         """What follows is the answer: the engine itself has taken the thought out."""
@@ -46,15 +44,15 @@ class ThoughtStream:
 
     def _beginning(self, text: str) -> Pieces:
         text = text.lstrip()
-        opening = self._marks.opening
-        if opening.startswith(text):  # also the empty text
+        opening, direct = self._marks.opening, self._marks.direct
+        if opening.startswith(text) or (text != direct and direct.startswith(text)):
             self._held = text
             return "", ""
         if text.startswith(opening):
-            text = text.removeprefix(opening)
-        elif not self._opened:
-            return self._answer_begins(text)
-        return self._thought_begins(text)
+            return self._thought_begins(text.removeprefix(opening))
+        if self._opened:
+            return self._thought_begins(text)
+        return self._answer_begins(text.removeprefix(direct))
 
     def _thought_begins(self, text: str) -> Pieces:
         text = text.lstrip()

@@ -14,6 +14,15 @@ def grammar(lead: Lead) -> Gbnf:
     return Gbnf(after_thought(answer, opening="<think>", closing="</think>", lead=lead))
 
 
+def test_an_answer_without_a_thought_may_need_a_mark_of_its_own() -> None:
+    answer = compile_schema(SCHEMA, limits=LimitsConfig()).text
+    marks = {"opening": "[a]", "closing": "[b]", "direct": "[c]"}
+    found = Gbnf(after_thought(answer, **marks, lead="offered"))
+    assert found.accepts(f"[c]{ANSWER}")
+    assert found.accepts(f"[a]so[b]{ANSWER}")
+    assert not found.accepts(ANSWER)
+
+
 @pytest.mark.parametrize(
     ("lead", "accepted", "rejected"),
     [

@@ -273,7 +273,7 @@ def _prompt(path: str, body: dict[str, Any]) -> tuple[str, str]:
     if "prompt" not in body:
         raise ValueError("[json.exception.out_of_range.403] key 'prompt' not found")
     prompt = tokens.text_of(body["prompt"])
-    return prompt, prompt
+    return tokens.last_said(prompt), prompt
 
 
 def _limit(body: dict[str, Any]) -> int | None:

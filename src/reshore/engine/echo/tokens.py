@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from array import array
 from typing import Any
+
+_ANSWERS = "<|im_start|>assistant\n"
+_USER_TURN = re.compile(r"<\|im_start\|>user\n(.*?)<\|im_end\|>", re.DOTALL)
 
 
 def tokenize(text: str) -> list[int]:
@@ -46,7 +50,13 @@ def apply_template(messages: list[Any]) -> str:
         f"<|im_start|>{message.get('role', 'user')}\n{content_of(message)}<|im_end|>\n"
         for message in messages
     )
-    return "".join(turns) + "<|im_start|>assistant\n"
+    return "".join(turns) + _ANSWERS
+
+
+def last_said(prompt: str) -> str:
+    """What the user said last in a prompt that `apply_template` has made, or all of another."""
+    turns = _USER_TURN.findall(prompt) if prompt.endswith(_ANSWERS) else ()
+    return turns[-1] if turns else prompt
 
 
 def embed(tokens: list[int], length: int) -> array[float]:

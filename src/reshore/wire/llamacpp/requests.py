@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from reshore.types import ChatRequest, CompletionRequest, ImagePart, Message, Prompt, Sampling, Tool
@@ -17,7 +18,6 @@ def chat_body(
     seed_offset: int = 0,
     grammar: str | None = None,
     thinking: bool | None = None,
-    raw_thoughts: bool = False,
 ) -> dict[str, Any]:
     """The body of `POST /v1/chat/completions`.
 
@@ -28,7 +28,6 @@ def chat_body(
             the prompt, but the engine leaves the answer unparsed: it refuses a grammar beside
             tools it may call.
         thinking: switches the template's thinking on or off; None leaves the model's default.
-        raw_thoughts: what the model thinks is left in its text, tags and all.
     """
     body = _sampling(request.sampling, n=n, seed_offset=seed_offset)
     body["messages"] = [_message(message) for message in request.messages]
@@ -38,8 +37,6 @@ def chat_body(
         body["parallel_tool_calls"] = request.parallel_tool_calls
     if grammar:
         body["grammar"] = grammar
-    if raw_thoughts:
-        body["reasoning_format"] = "none"
     if request.top_logprobs is not None:
         # The engine takes 0 for "none at all" and then leaves the chosen token out as well.
         body["logprobs"], body["top_logprobs"] = True, max(request.top_logprobs, 1)
@@ -61,12 +58,19 @@ def completion_body(
     n: int = 1,
     seed_offset: int = 0,
     grammar: str | None = None,
+    shown: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The body of `POST /v1/completions` for one of the request's prompts."""
+    """The body of `POST /v1/completions` for one of the request's prompts.
+
+    Args:
+        shown: special tokens that become text all the same.
+    """
     body = _sampling(request.sampling, n=n, seed_offset=seed_offset)
     body["prompt"] = prompt
     if grammar:
         body["grammar"] = grammar
+    if shown:
+        body["preserved_tokens"] = shown
     wanted = request.logprobs
     if wanted is None and request.best_of and request.best_of > request.n:
         wanted = 1  # best_of ranks by log-probability

@@ -54,8 +54,8 @@ same.
 - The whole JSON Schema of `format` and of tools reaches the grammar. What a grammar cannot hold is
   checked afterwards; `x_reshore_schema_violation` in the last object says what is broken.
 - With `format` a thinking model thinks first, freely, and its answer is constrained, in one pass;
-  with `think: false` it answers at once. Where the tags of its thoughts are not among the known
-  ones (gpt-oss), it does not think, and a `think` that asks for it is named in `x-reshore-ignored`.
+  with `think: false` it answers at once. Where the marks of its thoughts are not among the known
+  ones, it does not think, and a `think` that asks for it is named in `x-reshore-ignored`.
 - Tools work on models whose template knows none: they are written into the prompt, and the answer
   is held to the call format. `/api/show` lists the capability `tools` only where the template has
   it.
