@@ -179,6 +179,14 @@ def test_what_was_begun_before_the_outage_does_not_end_its_rest() -> None:
     breaker.succeeded(stale, 1.0)
     breaker.refused(stale)
     assert breaker.state == "open"
+    probe = breaker.enter(10.0)
+    assert probe is not None
+    breaker.succeeded(stale, 11.0)
+    breaker.refused(stale)
+    breaker.failed(stale, 11.0)
+    breaker.abandoned(stale)
+    assert breaker.state == "half-open"
+    assert breaker.enter(11.0) is None
 
 
 def test_failures_from_before_do_not_undo_a_recovery() -> None:

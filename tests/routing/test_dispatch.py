@@ -118,6 +118,16 @@ async def test_breakers_are_shown() -> None:
     assert (state.backend, state.model, state.state, state.rest_s) == ("openai", "big", "open", 6)
 
 
+@pytest.mark.parametrize(
+    "plan", [ask(CLOUD), FallbackPlan(plans=(ask(CLOUD), ask(LOCAL)), resume=True)]
+)
+async def test_who_has_left_gets_no_more_frames(plan: Plan) -> None:
+    bench = Bench()
+    async with bench.dispatcher.open(ScriptedCall(), plan, bench.journal) as answer:
+        assert await anext(answer.frames) == b"one "
+    assert await anext(answer.frames, None) is None
+
+
 class TimeLimited(ScriptedCall):
     """Holds `asyncio.timeout` around its answers, which must be left in the task it was entered."""
 

@@ -8,7 +8,14 @@ import logging
 import pytest
 
 from reshore.config import RoutingConfig
-from reshore.errors import BackendTimeout, Crashed, Overloaded, RequestError, Unreachable
+from reshore.errors import (
+    BackendTimeout,
+    Crashed,
+    Overloaded,
+    RequestError,
+    Unreachable,
+    UpstreamStatus,
+)
 from reshore.routing.plan import FallbackPlan, HedgePlan, Plan
 from reshore.testing import settle
 from reshore.types import Usage
@@ -124,6 +131,14 @@ async def test_a_request_that_is_wrong_is_not_sent_twice() -> None:
     only_this_task()
 
 
+async def test_a_first_one_that_asks_for_a_long_wait_is_not_waited_for() -> None:
+    bench = Bench(chance=0.0)
+    busy = UpstreamStatus("no", backend="openai", status=503, retryable=True, retry_after_s=5.0)
+    call = ScriptedCall({CLOUD: [Turn(error=busy)]})
+    assert await bench.read(call, hedged(ask(CLOUD), ask(LOCAL))) == b"one two three"
+    assert bench.told() == ["primary big UpstreamStatus", "*hedge small"]
+
+
 async def test_when_the_second_fails_the_first_is_waited_for() -> None:
     bench = quick()
     gate = asyncio.Event()
@@ -195,6 +210,7 @@ async def test_measures_of_the_winner_reach_the_reader() -> None:
     async with bench.dispatcher.open(call, hedged(), bench.journal) as answer:
         async for _ in answer.frames:
             pass
+        assert await anext(answer.frames, None) is None, "the end stays the end"
         assert answer.measured.usage == usage
     assert bench.journal.attempts()[0].usage == usage
 
