@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reshore.errors import BadModelFile, BadName, BadRecipe, DiskFull, SourceError
+from reshore.errors import BadName, BadRecipe, DiskFull, SourceError
 from reshore.models.create import create
 from reshore.models.layout import Installed
 from reshore.models.manifest import (
@@ -232,7 +232,7 @@ class TestRefusals:
 
     async def test_a_hostile_header_is_refused(self, store: Store) -> None:
         digest = store.blobs.add([b"GGUF\3\0\0\0" + b"\xff" * 16], "").digest
-        with pytest.raises(BadModelFile):
+        with pytest.raises(BadRecipe, match=r"files: a\.gguf: .* at most 32768 are allowed"):
             await create(store, "m", Recipe(files={"a.gguf": digest}))
         assert store.list() == ()
 

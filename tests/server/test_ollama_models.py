@@ -346,6 +346,16 @@ class TestCreate:
         assert says in json.loads(reply)["error"]
         assert await names(server) == {"tiny:latest"}
 
+    async def test_an_uploaded_file_that_is_damaged_is_the_clients_error(
+        self, server: Server, store: Store, tiny: bytes
+    ) -> None:
+        digest = store.blobs.add([tiny[:200]], "").digest
+        body = {"model": "m", "files": {"my.gguf": digest}, "stream": False}
+        status, reply = await call(server, "POST", "/api/create", body)
+        assert status == 400
+        assert "my.gguf" in json.loads(reply)["error"]
+        assert "in the middle of its header" in json.loads(reply)["error"]
+
     async def test_existing_and_missing_server_paths_are_told_apart_by_nothing(
         self, server: Server, tmp_path: Path
     ) -> None:

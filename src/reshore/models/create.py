@@ -243,7 +243,10 @@ class _Making:
         self._tell("validating GGUF model")
         found: dict[str, Layer] = {}
         for name, path in paths.items():
-            kind = _kind_of(name, path)
+            try:
+                kind = _kind_of(name, path)
+            except BadModelFile as error:  # what a client sent, under the name it knows
+                raise BadRecipe(f"files: {name}: {error}") from error
             if kind in found:
                 raise BadRecipe(f"files: {name} is one {_WORDS[kind]} too many")
             found[kind] = Layer(kind, files[name], path.stat().st_size)

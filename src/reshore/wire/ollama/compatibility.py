@@ -112,7 +112,8 @@ fails before that has a status, what fails later is a line with `error`.
 - An unknown parameter, or one of the wrong type, is a 400 here (Ollama: a warning, or 500).
 - `/api/pull` and `/api/push` honour `model` (`name`), `insecure` and `stream`; `username` and
   `password` have no effect. The events are Ollama's.
-- A blob whose digest is wrong is a 400, and nothing of it is kept.
+- A blob whose digest is wrong is a 400, and nothing of it is kept; a damaged file in `files` is a 400
+  that names it.
 - A model that is deleted while it is loaded is unloaded when its requests have ended.
 """
 
