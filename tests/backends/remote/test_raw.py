@@ -480,3 +480,55 @@ async def test_head_without_length_is_read_to_its_end(connect: Connect) -> None:
     async with upstream(script) as served:
         _, frames = await read(connect(served.url), stream=False)
     assert frames == [b'{"choices":[]}']
+
+
+async def test_a_connection_whose_body_ends_a_little_later_is_used_again(connect: Connect) -> None:
+    async def script(peer: Peer, seen: Seen) -> None:
+        await peer.start()
+        await peer.chunk(FIRST)
+        await peer.chunk(DONE)
+        await settle()
+        await peer.end()
+
+    async with upstream(script) as served:
+        remote = connect(served.url)
+        for _ in range(2):
+            _, frames = await read(remote)
+            assert b"".join(frames) == FIRST + DONE
+    assert served.connections == 1
+
+
+async def test_a_body_that_is_cut_after_its_end_was_said_is_no_failure(connect: Connect) -> None:
+    async def script(peer: Peer, seen: Seen) -> None:
+        await peer.start()
+        await peer.chunk(FIRST + DONE)
+        await settle()
+        peer.cut()
+
+    async with upstream(script) as served:
+        _, frames = await read(connect(served.url))
+    assert frames == [FIRST + DONE]
+
+
+async def test_a_reply_that_announces_too_much_is_not_read(connect: Connect) -> None:
+    async def script(peer: Peer, seen: Seen) -> None:
+        await peer.send(head(200, "application/json", {"content-length": str(2**40)}))
+        await peer.watch()
+
+    async with upstream(script) as served:
+        with pytest.raises(BadReply, match="more than"):
+            await read(connect(served.url), stream=False)
+
+
+async def test_a_large_body_is_sent_whole(connect: Connect) -> None:
+    async def script(peer: Peer, seen: Seen) -> None:
+        await peer.reply(b"{}")
+
+    body = b'{"x":"%b"}' % (b"y" * 2**21)
+    async with (
+        upstream(script) as served,
+        connect(served.url).open_raw(TARGET, CHAT, body, [], stream=False) as answer,
+    ):
+        assert answer.status == 200
+    assert served.seen[0].body == body
+    assert served.seen[0].headers["content-length"] == str(len(body))
