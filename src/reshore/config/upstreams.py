@@ -37,7 +37,6 @@ class Habits(Struct, frozen=True, kw_only=True):
     Attributes:
         url: where everybody's is, "" where each has their own.
         base_path: of a URL that has no path.
-        local: an engine of one's own hardware, which takes fields that OpenAI does not know.
         first_token_timeout_s: a prompt of some ten thousand tokens is minutes of prefill on one's
             own hardware, and a model may have to be loaded first; of a cloud, more than a minute
             of silence is as good as a failure where another side could answer.
@@ -48,7 +47,6 @@ class Habits(Struct, frozen=True, kw_only=True):
 
     url: str = ""
     base_path: str = "/v1"
-    local: bool = False
     first_token_timeout_s: float = 60.0
     token_timeout_s: float = 30.0
     total_timeout_s: float = 600.0
