@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import random
 from pathlib import Path
@@ -33,7 +34,7 @@ def by_definition(score: list[float], one: Labelled) -> float:
     recovered = [0.0]
     for i in sorted(range(count), key=lambda i: (-score[i], tie[i])):
         recovered.append(recovered[-1] + (one.strong[i] - one.weak[i]) / gain)
-    steps = zip(recovered, recovered[1:], strict=False)
+    steps = itertools.pairwise(recovered)
     return sum(a + b for a, b in steps) / (2 * count)
 
 
