@@ -52,7 +52,7 @@ class Habits(Struct, frozen=True, kw_only=True):
     total_timeout_s: float = 600.0
 
 
-_OWN = Habits(local=True, first_token_timeout_s=120.0, token_timeout_s=60.0, total_timeout_s=1800.0)
+_OWN = Habits(first_token_timeout_s=120.0, token_timeout_s=60.0, total_timeout_s=1800.0)
 _HABITS: Mapping[UpstreamKind, Habits] = {
     "openai": Habits(url="https://api.openai.com/v1"),
     "azure": Habits(base_path="/openai/v1"),
