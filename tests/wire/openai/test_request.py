@@ -218,3 +218,23 @@ def test_vectors_are_asked_for_as_bytes() -> None:
     result = write_embedding(request, "theirs")
     assert result.body == {"model": "theirs", "input": ("a",), "encoding_format": "base64"}
     assert result.left_out == ("normalise", "prompt_name")
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent"),
+    [
+        ("vllm", {"continue_final_message": True, "add_generation_prompt": False}),
+        ("sglang", {"continue_final_message": True}),
+        ("llama-server", {}),
+        ("openai", {}),
+    ],
+)
+def test_words_of_the_assistants_are_gone_on_with(
+    kind: UpstreamKind, sent: dict[str, bool]
+) -> None:
+    begun = Message(role="assistant", content="Once upon")
+    body, _ = written(kind, messages=(*HELLO, begun))
+    assert body == {"messages": body["messages"]} | sent
+    call = ToolCall(id="c", name="f", arguments="{}")
+    body, _ = written(kind, messages=(*HELLO, Message(role="assistant", tool_calls=(call,))))
+    assert set(body) == {"messages"}

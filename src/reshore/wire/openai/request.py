@@ -51,6 +51,13 @@ _NEWER_MAX_TOKENS = frozenset({"openai", "azure"})
 # They render prompts themselves, by templates that can switch thinking on and off.
 _TEMPLATED = frozenset({"vllm", "sglang", "llama-server"})
 
+# How a conversation that ends with words of the assistant's is gone on with and not answered.
+# llama.cpp, and with it Ollama and reshore, does so unasked.
+_CONTINUING: Mapping[UpstreamKind, Mapping[str, bool]] = {
+    "vllm": {"continue_final_message": True, "add_generation_prompt": False},
+    "sglang": {"continue_final_message": True},
+}
+
 
 class Written(Struct, frozen=True, kw_only=True):
     """A request's body, and the fields that had no place in it."""
@@ -78,6 +85,8 @@ def write_chat(request: ChatRequest, model: str, kind: UpstreamKind, *, usage: b
     left_out = _left_out_options(request.options)
     body = _begin(model, usage=usage)
     body["messages"] = [_message(message, kind) for message in request.messages]
+    if request.messages and _is_begun(request.messages[-1]):
+        body |= _CONTINUING.get(kind, {})
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
         _put_choice(body, request.tool_choice)
@@ -200,6 +209,10 @@ def _put_format(body: dict[str, Any], wanted: ResponseFormat) -> None:
                 "strict": wanted.strict,
             },
         }
+
+
+def _is_begun(last: Message) -> bool:
+    return last.role == "assistant" and not last.tool_calls
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
