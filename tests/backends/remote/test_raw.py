@@ -532,3 +532,10 @@ async def test_a_large_body_is_sent_whole(connect: Connect) -> None:
         assert answer.status == 200
     assert served.seen[0].body == body
     assert served.seen[0].headers["content-length"] == str(len(body))
+
+
+@pytest.mark.parametrize("end", [b"data: [DONE]\n", b"data:[DONE]"])
+async def test_an_end_without_a_blank_line_is_an_end(connect: Connect, end: bytes) -> None:
+    async with upstream(sends(FIRST, end)) as served:
+        _, frames = await read(connect(served.url))
+    assert b"".join(frames) == FIRST + end

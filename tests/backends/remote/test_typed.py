@@ -62,8 +62,9 @@ async def gather(reply: Reply) -> list[Chunk]:
     return [chunk async for batch in reply.chunks for chunk in batch]
 
 
-async def test_a_chat_is_answered_in_chunks(connect: Connect) -> None:
-    async with upstream(streams(FIRST, WORD, STOP + COUNTS, DONE)) as served:
+@pytest.mark.parametrize("end", [DONE, b"data: [DONE]"])
+async def test_a_chat_is_answered_in_chunks(connect: Connect, end: bytes) -> None:
+    async with upstream(streams(FIRST, WORD, STOP + COUNTS, end)) as served:
         remote = connect(served.url, models={"small": "big"})
         async with remote.chat(HELLO, request_id="req_1") as reply:
             assert await gather(reply) == HI

@@ -81,6 +81,12 @@ class Passing:
                 return b""
         return data if self._is_plain(data) else self._look(data)
 
+    def end(self) -> bytes:
+        """What is left when the body ends: an end of the stream that no blank line follows."""
+        rest = b"".join(self._held)
+        self.done = rest.removeprefix(b"data:").strip() == _END
+        return rest if self.done else b""
+
     def _is_plain(self, data: bytes) -> bool:
         """Whether nothing of it matters."""
         return (

@@ -175,10 +175,11 @@ class _Opening:
                     patience.wait()
                     data = await content.readany()
                     patience.served()
-                    if not data:
-                        raise self._bad("ended its stream without [DONE]", retryable=True)
-                    if whole := passing.feed(data):
+                    whole = passing.feed(data) if data else passing.end()
+                    if whole:
                         yield whole
+                    elif not data:
+                        raise self._bad("ended its stream without [DONE]", retryable=True)
             await _linger(content)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._peer.explain(error, "was too slow") from error

@@ -77,9 +77,11 @@ async def _chunks(answer: Answer) -> AsyncGenerator[Sequence[Chunk], None]:
     decoder = ReplyDecoder(answer.target.backend)
     events = SseDecoder(answer.target.backend)
     async for frame in answer.frames:
-        payloads = events.feed(frame) if answer.stream else [frame, _DONE]
         batch: list[Chunk] = []
-        for payload in payloads:
-            batch += decoder.end() if payload == _DONE else decoder.event(payload)
+        for payload in events.feed(frame) if answer.stream else (frame,):
+            if payload != _DONE:
+                batch += decoder.event(payload)
         if batch:
             yield batch
+    if last := decoder.end():
+        yield last
