@@ -104,6 +104,11 @@ def test_what_a_text_means(text: str, policy: Policy) -> None:
     assert parse_policy(text) == policy
 
 
+def test_an_error_repeats_the_beginning_of_a_long_text_only() -> None:
+    with pytest.raises(RouteError, match=r"^policy '(local,){33}lo…', character 6: expected"):
+        parse_policy("local," * 1000)
+
+
 def test_how_a_check_is_done_asks_for_the_check() -> None:
     assert parse_policy("cascade(agree_with=gemma2:9b)") == Cascade(
         checks=(*DEFAULT_CHECKS, "agreement"), agree_with="gemma2:9b"

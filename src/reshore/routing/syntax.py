@@ -17,6 +17,8 @@ from reshore.errors import RouteError
 
 # Deeper than anybody means; the recursion here and in what walks a policy stays shallow.
 _DEPTH = 12
+# How much of a text an error repeats.
+_SHOWN = 200
 
 _TOKEN = re.compile(r"\s*(?:(?P<word>[^\s,()=]+)|(?P<mark>[,()=]))")
 
@@ -51,7 +53,8 @@ def read_call(text: str) -> Call:
 
 def wrong(text: str, at: int, problem: str) -> RouteError:
     """An error about the character `at` of a policy, counted from 1 for people."""
-    return RouteError(f"policy '{text}', character {at + 1}: {problem}")
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return RouteError(f"policy '{shown}', character {at + 1}: {problem}")
 
 
 class _Reader:
