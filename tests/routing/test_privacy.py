@@ -79,3 +79,19 @@ def test_a_key_that_is_no_id_is_refused_without_repeating_it(key: str) -> None:
     with pytest.raises(ConfigError, match=r"privacy\.keys\[0\] is no id") as caught:
         Privacy(keys=[key])
     assert not key or key not in str(caught.value)
+
+
+@pytest.mark.parametrize("field", ["input", "prompt"])
+@pytest.mark.parametrize("ids", [[1, 2], [[1, 2], [3]]])
+def test_token_ids_stay_here_where_texts_are_searched(field: str, ids: object) -> None:
+    asking = Asking(name="m", kind="embedding", load=lambda: {field: ids})
+    assert reasons(Privacy(patterns=["x"]), asking) == [
+        "privacy: token ids cannot be searched for patterns"
+    ]
+    assert reasons(Privacy(names=["n"]), asking) == []
+
+
+@pytest.mark.parametrize("value", [[], [[]], ["a"], [["a"]], "a", None, [{"role": "user"}]])
+def test_what_holds_no_token_ids_is_searched(value: object) -> None:
+    asking = Asking(name="m", load=lambda: {"input": value})
+    assert reasons(Privacy(patterns=["zz"]), asking) == []

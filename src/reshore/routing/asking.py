@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from reshore.routing.content import Content, read_content, texts
+from reshore.routing.content import Content, has_token_ids, read_content, texts
 from reshore.types import Side
 
 Kind = Literal["chat", "completion", "embedding", "forward"]
@@ -49,6 +49,10 @@ class Asking:
     def texts(self) -> Iterator[str]:
         """Every text anywhere in the body, for privacy rules."""
         return texts(self._body)
+
+    def has_token_ids(self) -> bool:
+        """Whether what it says is given as numbers, in which no text can be found."""
+        return has_token_ids(self._body)
 
     def opening(self) -> bytes:
         """The messages up to the user's first one, as bytes: what a conversation is known by."""

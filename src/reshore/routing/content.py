@@ -95,6 +95,15 @@ def texts(value: Any) -> Iterator[str]:
             stack.extend(item)
 
 
+def has_token_ids(body: Any) -> bool:
+    """Whether a prompt or an embedding input is given as numbers (LangChain's embeddings are)."""
+    for key in ("input", "prompt"):
+        first = _first(_get(body, key))
+        if isinstance(first, int) or isinstance(_first(first), int):
+            return True
+    return False
+
+
 def _turns(value: Any, images: list[Any]) -> Iterator[Turn]:
     if isinstance(value, str):
         yield Turn("user", value, len(images), _strings(images))
@@ -156,6 +165,10 @@ def _max_tokens(body: dict[str, Any]) -> int | None:
 
 def _get(value: Any, key: str) -> Any:
     return value.get(key) if isinstance(value, dict) else None
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and value else None
 
 
 def _length(value: Any) -> int:

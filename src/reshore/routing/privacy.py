@@ -19,7 +19,9 @@ class Privacy:
     Args:
         names: globs of the names that clients send, without regard to case.
         keys: ids of API keys (the first 8 hex digits of their SHA-256).
-        patterns: regular expressions that are searched in every text of the request.
+        patterns: regular expressions that are searched in every text of the request; one that is
+            given as token ids stays here as well, for nothing can be searched in them. Images and
+            files are not looked into.
 
     Raises:
         ConfigError: a pattern is no regular expression, or a key is no id.
@@ -53,7 +55,9 @@ class Privacy:
                 yield f"privacy: its name matches {glob}"
         if asking.key in self._keys:
             yield f"privacy: key {asking.key}"
-        if self._patterns:
+        if self._patterns and asking.has_token_ids():
+            yield "privacy: token ids cannot be searched for patterns"
+        elif self._patterns:
             found = list(asking.texts())
             for i, pattern in enumerate(self._patterns):
                 if any(pattern.search(text) for text in found):
