@@ -90,6 +90,7 @@ def documentation() -> str:
         "    - `mix_embeddings = true`: embeddings of different models may share the name, "
         "although their vectors cannot be compared.",
         *_upstreams(),
+        *_prices(),
         "",
         "## Names from Ollama",
         "",
@@ -150,6 +151,11 @@ def example() -> str:
         '# url = "http://192.168.1.20:8000"',
         '# kind = "vllm"',
         '# models = { "gpt-4o-mini" = "Qwen/Qwen2.5-7B-Instruct" }',
+        "",
+        "# What a model costs, in US dollars per million tokens, where the lists do not know.",
+        '# [prices."gpu-box/*"]',
+        "# input = 0.02",
+        "# output = 0.08",
     ]
     return "\n".join(lines) + "\n"
 
@@ -176,6 +182,18 @@ def _upstreams() -> list[str]:
         "    - `max_connections`: at a time; 0: as many as there are requests. `price_as`: the "
         "provider whose prices it has. `usage = false`: do not ask streams for token counts, for "
         "a server that refuses the question.",
+    ]
+
+
+def _prices() -> list[str]:
+    return [
+        '- `[prices."MODEL"]` is what a model costs, over the lists that reshore comes with, in US '
+        "dollars. The name is a model's or `upstream/model` (`local/model` for this machine), or a "
+        'glob of either; with `[[prices."MODEL"]]` there may be several, each `from` its day on.',
+        "    - `input`, `output`: per million tokens; `cached` (as `input`) for those of a prompt "
+        "that came out of a cache, `reasoning` (as `output`) for those that were thought.",
+        "    - `request`: per request; `hour`: per hour of work on one, for engines of one's own.",
+        "    - `from`: the first day it is valid for, UTC (`2026-01-31`).",
     ]
 
 

@@ -23,6 +23,7 @@ RANKS = {
     "engine": 3,
     "backends": 4,
     "routing": 5,
+    "ledger": 6,
     "telemetry": 6,
     "server": 8,
     "cli": 9,
@@ -39,6 +40,10 @@ PURE = (
     "backends/remote/keys.py",
     "backends/remote/passing.py",
     "backends/remote/refusals.py",
+    "ledger/batch.py",
+    "ledger/entry.py",
+    "ledger/prices.py",
+    "ledger/texts.py",
     "routing/aliases.py",
     "routing/allowing.py",
     "routing/asking.py",
@@ -66,7 +71,17 @@ PURE = (
     "routing/vocabulary.py",
     "routing/world.py",
 )
-IMPURE = {"asyncio", "aiohttp", "starlette", "uvicorn", "socket", "http", "sqlite3", "subprocess"}
+IMPURE = {
+    "asyncio",
+    "aiohttp",
+    "starlette",
+    "uvicorn",
+    "socket",
+    "http",
+    "sqlite3",
+    "sqlalchemy",
+    "subprocess",
+}
 
 
 def modules() -> list[Path]:

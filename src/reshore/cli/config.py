@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from reshore.cli.output import Json, print_json, print_table
-from reshore.config import Config, Layers, keys, read_layers
+from reshore.config import Config, Layers, keys, read_layers, without_password
 
 TITLES = ("SETTING", "VALUE", "FROM")
 _MASK = "(set)"
@@ -58,6 +58,8 @@ def _builtin(value: object) -> object:
 
 
 def _masked(key: str, value: Any) -> Any:
+    if key == "ledger.url":
+        return without_password(value)
     return _MASK if key in _SECRETS and value else value
 
 

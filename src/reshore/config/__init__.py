@@ -16,6 +16,7 @@ from reshore.config.durations import Seconds, parse_duration
 from reshore.config.engine import EchoConfig, EngineConfig
 from reshore.config.host import parse_host
 from reshore.config.keys import OLLAMA_NAMES, is_table, keys, variable
+from reshore.config.ledger import LedgerConfig, PriceConfig, without_password
 from reshore.config.limits import LimitsConfig
 from reshore.config.load import Layers, load, read_layers
 from reshore.config.models import ModelConfig, model_settings
@@ -37,9 +38,11 @@ __all__ = [
     "EchoConfig",
     "EngineConfig",
     "Layers",
+    "LedgerConfig",
     "LimitsConfig",
     "ModelConfig",
     "PoolConfig",
+    "PriceConfig",
     "PrivacyConfig",
     "RouteConfig",
     "RoutingConfig",
@@ -57,4 +60,5 @@ __all__ = [
     "read_keys",
     "read_layers",
     "variable",
+    "without_password",
 ]

@@ -175,7 +175,7 @@ def _ollama_value(name: str, value: str) -> str:
 
 
 def _pieces(dotted: str, value: str) -> list[str]:
-    if dotted == "privacy.patterns":
+    if dotted in ("privacy.patterns", "ledger.redact"):
         return [value] if value else []  # commas belong to a regular expression
     return [piece.strip() for piece in value.split(",") if piece.strip()]
 

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from reshore.config.durations import Seconds
 from reshore.config.engine import EngineConfig
+from reshore.config.ledger import LedgerConfig, PriceConfig
 from reshore.config.limits import LimitsConfig
 from reshore.config.models import ModelConfig, model_settings
 from reshore.config.pool import PoolConfig
@@ -60,6 +61,11 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         dict[str, str | RouteConfig], Meta(description="name or glob that clients send -> policy")
     ] = {}
     privacy: PrivacyConfig = PrivacyConfig()
+    ledger: LedgerConfig = LedgerConfig()
+    prices: Annotated[
+        dict[str, PriceConfig | list[PriceConfig]],
+        Meta(description="model, or glob, -> what its tokens cost"),
+    ] = {}
 
     def engine_for(self, model: str) -> EngineConfig:
         """The `[engine]` settings with `[models."model"]` over them."""

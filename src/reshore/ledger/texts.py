@@ -1,0 +1,54 @@
+"""Which prompts and answers are kept, and what of them: none unless told to. Pure."""
+
+from __future__ import annotations
+
+import re
+from zlib import crc32
+
+from msgspec import structs
+
+from reshore.config import LedgerConfig
+from reshore.ledger.entry import Texts
+
+_BLACK = "█████"
+# A text is looked through this many times as far as it is kept: what is blacked out makes room.
+_LOOK = 4
+
+
+class Censor:
+    """What `[ledger]` says about texts."""
+
+    def __init__(self, config: LedgerConfig) -> None:
+        self._share = round(config.texts * 2**32)
+        self._most = config.text_bytes
+        self._patterns = tuple(re.compile(pattern) for pattern in config.redact)
+
+    def wants(self, request_id: str) -> bool:
+        """Whether the texts of a request are among the sample; always the same for one request."""
+        return self._share > 0 and crc32(request_id.encode()) < self._share
+
+    def shorten(self, texts: Texts) -> Texts:
+        """Without what will certainly not be kept: cheap, so that no queue holds it."""
+        most = self._most * _LOOK
+        return structs.replace(
+            texts,
+            prompt=texts.prompt[:most],
+            answer=texts.answer[:most],
+            cut=texts.cut or len(texts.prompt) > most or len(texts.answer) > most,
+        )
+
+    def black_out(self, texts: Texts) -> Texts:
+        """As it may be stored."""
+        prompt, prompt_cut = self._kept(texts.prompt)
+        answer, answer_cut = self._kept(texts.answer)
+        return structs.replace(
+            texts, prompt=prompt, answer=answer, cut=texts.cut or prompt_cut or answer_cut
+        )
+
+    def _kept(self, text: str) -> tuple[str, bool]:
+        for pattern in self._patterns:
+            text = pattern.sub(_BLACK, text)
+        raw = text.encode("utf-8", "replace")
+        if len(raw) <= self._most:
+            return text, False
+        return raw[: self._most].decode("utf-8", "ignore"), True

@@ -1,0 +1,264 @@
+"""The thread that brings entries from a queue to the database, or to a file until it is there."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reshore.errors import LedgerError
+from reshore.ledger.batch import Batch, Refused, Store
+from reshore.ledger.entry import Ended, Entry, Late, Texts
+from reshore.ledger.prices import Prices
+from reshore.ledger.spill import Spill, pieces, waiting
+from reshore.ledger.texts import Censor
+from reshore.types import Outcome
+
+log = logging.getLogger("reshore.ledger")
+
+# Rows of one transaction: what collects while another one is on its way to the disk.
+_BATCH = 2000
+# How long the database is left alone after it failed: at first, and at most.
+_REST_S = 1.0
+_LONGEST_REST_S = 30.0
+# Between two looks at what is too old, and between two deletions while there is more of it.
+_SWEEP_S = 600.0
+_SWEEP_ON_S = 0.25
+# A server has other things to do when it starts than to import a database.
+_FIRST_S = 1.0
+
+
+@dataclass
+class Counts:
+    """What became of entries since the start, for logs and metrics.
+
+    Attributes:
+        written: in the database, files read back included.
+        spilled: put into a file, from where they are read back.
+        lost: neither; each loss has been logged.
+    """
+
+    written: int = 0
+    spilled: int = 0
+    lost: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.written + other.written, self.spilled + other.spilled, self.lost + other.lost
+        )
+
+
+class Writer:
+    """Owns the database, and the files of entries that wait for it. `run` is the thread's.
+
+    What is in the queue is in the database or in a file `flush_s` later, whatever the database
+    does: before it is open, while it is away, and when it refuses.
+
+    Args:
+        queue: appended to by others, emptied here.
+        connect: opens the database; called in the thread, again and again while it fails.
+        wall: the time of day, for what is too old.
+    """
+
+    def __init__(
+        self,
+        queue: deque[Outcome | Late | Texts],
+        *,
+        connect: Callable[[], Store],
+        prices: Callable[[], Prices],
+        censor: Censor,
+        folder: Path,
+        spill: Spill,
+        flush_s: float,
+        wall: Callable[[], float],
+    ) -> None:
+        self.counts = Counts()
+        self._queue = queue
+        self._connect = connect
+        self._make_prices = prices
+        self._censor = censor
+        self._folder = folder
+        self._spill = spill
+        self._flush_s = flush_s
+        self._wall = wall
+        self._pending = threading.Event()
+        self._closing = threading.Event()
+        self._files = threading.Event()
+        self._store: Store | None = None
+        self._failing = False
+        self._rest_s = _REST_S
+        self._try_at_s = 0.0
+        self._sweep_at_s = 0.0
+
+    def wake(self) -> None:
+        """There is something in the queue. From any thread; costs nothing when it knows."""
+        if not self._pending.is_set():
+            self._pending.set()
+
+    def fetch(self) -> None:
+        """There is a finished file in the folder that is not this thread's. From any thread."""
+        self._files.set()
+        self._pending.set()
+
+    def close(self) -> None:
+        """Write what is in the queue, and end. From any thread; does not wait."""
+        self._closing.set()
+        self._pending.set()
+
+    def run(self) -> None:
+        """The thread's life."""
+        self._prices = self._make_prices()
+        now_s = time.monotonic()
+        self._try_at_s, self._sweep_at_s = now_s + _FIRST_S, now_s + _SWEEP_S
+        try:
+            while not self._closing.is_set():
+                if self._pending.wait(self._idle_s()):
+                    self._closing.wait(self._flush_s)
+                self._turn()
+            self._turn()
+            if self._store is None and not self._failing and self.counts.spilled:
+                self._open()  # a process that ended so soon: who asks next wants to see it
+        except Exception:
+            # A bug of ours must be seen, and must not take requests along.
+            log.exception("the ledger's writer ended; entries are no longer kept")
+        finally:
+            self._spill.finish()
+            if self._store is not None:
+                self._store.close()
+
+    def _turn(self) -> None:
+        """Whatever there is to be done now."""
+        self._pending.clear()
+        while self._queue:
+            count = min(len(self._queue), _BATCH)
+            self._deliver([self._entry(self._queue.popleft()) for _ in range(count)])
+        now_s = time.monotonic()
+        if self._store is None and now_s >= self._try_at_s:
+            self._open()
+        elif self._store is not None and self._files.is_set():
+            self._fetch(self._store)
+        if self._store is not None and now_s >= self._sweep_at_s:
+            self._sweep(self._store, now_s)
+
+    def _entry(self, item: Outcome | Late | Texts) -> Entry:
+        if isinstance(item, Outcome):
+            return Ended(item)
+        return self._censor.black_out(item) if isinstance(item, Texts) else item
+
+    def _idle_s(self) -> float:
+        due_s = self._sweep_at_s if self._store is not None else self._try_at_s
+        return max(due_s - time.monotonic(), 0.0)
+
+    def _deliver(self, entries: list[Entry]) -> None:
+        """To the database, or to the file if there is none."""
+        if self._store is not None:
+            try:
+                self._write(self._store, entries)
+                return
+            except LedgerError as error:
+                self._fail(error)
+        self._put_aside(entries)
+
+    def _write(
+        self, store: Store, entries: Sequence[Entry], position: tuple[str, int] | None = None
+    ) -> None:
+        batch = self._batch(entries, again=position is not None)
+        try:
+            store.write(batch, position)
+            self.counts.written += batch.entries
+        except Refused:
+            # One of them is the reason, and the others are not to suffer.
+            for entry in entries:
+                self._write_one(store, entry)
+            store.write(Batch(), position)
+
+    def _write_one(self, store: Store, entry: Entry) -> None:
+        batch = self._batch([entry], again=True)
+        try:
+            store.write(batch)
+            self.counts.written += batch.entries
+        except Refused as error:
+            self._lose(1, f"one was refused. {error}")
+
+    def _batch(self, entries: Sequence[Entry], *, again: bool) -> Batch:
+        batch = Batch(again=again)
+        for entry in entries:
+            try:
+                batch.add(entry, self._prices)
+            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+                self._lose(1, f"one makes no rows ({type(error).__name__}: {error})")
+        return batch
+
+    def _put_aside(self, entries: Sequence[Entry]) -> None:
+        try:
+            refused = self._spill.append(entries)
+        except OSError as error:
+            self._lose(len(entries), f"they could not be put into {self._folder}: {error}")
+            return
+        self.counts.spilled += len(entries) - refused
+        if refused:
+            self._lose(refused, f"the files in {self._folder} are full (ledger.spill_bytes)")
+
+    def _lose(self, number: int, why: str) -> None:
+        self.counts.lost += number
+        log.error("the ledger lost %d of its entries: %s", number, why)
+
+    def _open(self) -> None:
+        """Open the database and store what has waited for it."""
+        try:
+            self._store = self._connect()
+            self._spill.finish()
+            self._read_back(self._store)
+        except LedgerError as error:
+            self._fail(error)
+        else:
+            if self._failing:
+                log.info("the ledger's database is back; entries that waited are stored")
+            self._failing, self._rest_s = False, _REST_S
+
+    def _fetch(self, store: Store) -> None:
+        try:
+            self._read_back(store)
+        except LedgerError as error:
+            self._fail(error)
+
+    def _fail(self, error: LedgerError) -> None:
+        """The database is let go of, and tried again after a rest."""
+        if not self._failing:
+            log.error("%s. Entries are kept in %s until it answers", error, self._folder)
+        self._failing = True
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+        self._try_at_s = time.monotonic() + self._rest_s
+        self._rest_s = min(self._rest_s * 2, _LONGEST_REST_S)
+
+    def _read_back(self, store: Store) -> None:
+        """Store what waits in finished files, and remove them.
+
+        Raises:
+            LedgerError: the database failed; what was not stored still waits.
+        """
+        self._files.clear()
+        try:
+            for path in waiting(self._folder):
+                for piece in pieces(path, store.position(path.name), _BATCH):
+                    self._write(store, piece.entries, (path.name, piece.end))
+                    if piece.damaged:
+                        self._lose(piece.damaged, f"lines of {path.name} are damaged")
+                path.unlink()
+                store.forget(path.name)
+        except OSError as error:
+            log.error("entries that wait in a file cannot be read back: %s", error)
+
+    def _sweep(self, store: Store, now_s: float) -> None:
+        try:
+            more = store.sweep(self._wall())
+        except LedgerError as error:
+            self._fail(error)
+        else:
+            self._sweep_at_s = now_s + (_SWEEP_ON_S if more else _SWEEP_S)
