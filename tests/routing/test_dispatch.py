@@ -50,7 +50,9 @@ class Copies:
 
     taken: list[tuple[Target, str, int]] = field(default_factory=list)
 
-    def offer(self, call: Call, mirror: Target, *, request_id: str, size_bytes: int) -> None:
+    def offer(
+        self, call: Call, mirror: Target, *, request_id: str, size_bytes: int, started_s: float
+    ) -> None:
         self.taken.append((mirror, request_id, size_bytes))
 
 

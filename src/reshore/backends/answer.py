@@ -12,7 +12,16 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from reshore.types import FinishReason, Target, Timings, TokenLogprob, ToolCall, Usage
+from reshore.types import (
+    ChatRequest,
+    CompletionRequest,
+    FinishReason,
+    Target,
+    Timings,
+    TokenLogprob,
+    ToolCall,
+    Usage,
+)
 
 HeaderList = list[tuple[bytes, bytes]]
 
@@ -60,6 +69,7 @@ class Draft(Protocol):
     """A local answer that is held back until checks have judged it. Belongs to its request's task.
 
     Attributes:
+        request: what was asked: the format, tools and limits that the answer must hold to.
         text: what was said so far, of choice 0.
         tool_calls: the calls that are complete.
         finish_reason: None while it is still being generated.
@@ -67,6 +77,8 @@ class Draft(Protocol):
         measured: as of an `Answer`.
     """
 
+    @property
+    def request(self) -> ChatRequest | CompletionRequest: ...
     @property
     def text(self) -> str: ...
     @property
@@ -80,6 +92,7 @@ class Draft(Protocol):
 
     async def finish(self) -> None:
         """Read on to the end. Cancelling it loses nothing: `answer` and `finish` go on from there.
+        It may still be waited for while the frames of the answer are read.
 
         Raises BackendError or EngineError when the generation breaks off.
         """

@@ -150,6 +150,10 @@ class Pool:
                 failures[model.name] = error
         return failures
 
+    def present(self) -> int:
+        """How many requests have a lease or wait for one."""
+        return self._present
+
     def loaded(self) -> tuple[Loaded, ...]:
         """Every engine there is, the one that stays longest first."""
         now_s, wall_s = self._clock.monotonic(), self._clock.wall()

@@ -50,7 +50,9 @@ class Cascade(Protocol):
 class Shadows(Protocol):
     """Takes copies of requests, to be answered for nobody (`routing/shadow.py`)."""
 
-    def offer(self, call: Call, mirror: Target, *, request_id: str, size_bytes: int) -> None:
+    def offer(
+        self, call: Call, mirror: Target, *, request_id: str, size_bytes: int, started_s: float
+    ) -> None:
         """Take a copy or drop it, at once and without raising anything."""
         ...
 
@@ -145,5 +147,9 @@ class Dispatcher:
         # Reached when the client has its whole answer: what failed or was left has no copy.
         if self._shadows is not None:
             self._shadows.offer(
-                call, plan.mirror, request_id=journal.request_id, size_bytes=journal.size_bytes
+                call,
+                plan.mirror,
+                request_id=journal.request_id,
+                size_bytes=journal.size_bytes,
+                started_s=journal.started_s,
             )

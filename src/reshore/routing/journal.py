@@ -113,6 +113,10 @@ class Journal:
         request_id: for log lines and for mirrored copies.
         size_bytes: of the request's body, for bounds on mirrored copies.
         started_s: when the request arrived, on `clock`'s monotonic scale; None: now.
+
+    Attributes:
+        notes: what came of it that could not be known when it was decided, in a few words each;
+            they stand behind the decision's reasons.
     """
 
     def __init__(
@@ -126,13 +130,14 @@ class Journal:
         self.request_id = request_id
         self.size_bytes = size_bytes
         self._clock = clock
-        self._started_s = clock.monotonic() if started_s is None else started_s
+        self.started_s = clock.monotonic() if started_s is None else started_s
+        self.notes: list[str] = []
         self._lines: list[Line] = []
         self._answered: Measured | None = None
 
     def begin(self, role: AttemptRole, target: Target) -> Line:
         """An attempt begins now."""
-        line = Line(self._clock, role, target, since_s=self._started_s)
+        line = Line(self._clock, role, target, since_s=self.started_s)
         self._lines.append(line)
         return line
 
