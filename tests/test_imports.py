@@ -64,6 +64,7 @@ PURE = (
     "routing/privacy.py",
     "routing/retry.py",
     "routing/sides.py",
+    "routing/snapshot.py",
     "routing/sticky.py",
     "routing/syntax.py",
     "routing/table.py",

@@ -33,7 +33,10 @@
     │   │   ├── LicenceNotAccepted  its terms ask for consent; carries them
     │   │   └── UnfitSource         it could be had, and llama.cpp cannot answer with it (state)
     │   └── ModelInUse
-    ├── RouteError                  a route cannot be set, or a version is not in the history
+    ├── RouteError                  a route cannot be set
+    │   ├── RouteNotFound           no such route, or no such version in the history
+    │   └── RouteConflict           somebody else changed the routes in the meantime (version)
+    ├── HistoryError                the history of the routes cannot be read or written
     ├── LedgerError                 the ledger's database failed or cannot be reached
     └── AlreadyRunning              another process holds this RESHORE_HOME
 
@@ -412,7 +415,32 @@ class ModelInUse(StoreError):
 
 
 class RouteError(ReshoreError):
-    """A policy is malformed or contradicts itself, or the history has no such version."""
+    """A policy is malformed or contradicts itself, or a route cannot be set as it is."""
+
+
+class RouteNotFound(RouteError):
+    """No route is set for that name, or the history has no such version."""
+
+
+class RouteConflict(RouteError):
+    """The routes are not those any more that a change was meant for.
+
+    Args:
+        expected: the version that was to be changed.
+        version: the version in force.
+    """
+
+    def __init__(self, *, expected: int, version: int) -> None:
+        super().__init__(
+            f"version {version} of the routes is in force, not {expected}: somebody changed them "
+            "in the meantime. Look at `reshore route show`, and try again."
+        )
+        self.expected = expected
+        self.version = version
+
+
+class HistoryError(ReshoreError):
+    """The history of the routes (`routes/` in RESHORE_HOME) cannot be read or written."""
 
 
 class LedgerError(ReshoreError):

@@ -16,6 +16,7 @@ def instances() -> list[errors.ReshoreError]:
         errors.LacksCapability: errors.LacksCapability("no", model="m", capability="vision"),
         errors.UnfitModel: errors.UnfitModel("m", state="unsupported", why="no"),
         errors.Overloaded: errors.Overloaded("full", retry_after_s=2.2),
+        errors.RouteConflict: errors.RouteConflict(expected=3, version=4),
         errors.CircuitOpen: errors.CircuitOpen("open", backend="b", retry_after_s=3.4),
         errors.UpstreamStatus: errors.UpstreamStatus("no", backend="b", status=500),
         errors.DigestMismatch: errors.DigestMismatch("blob", want="a", got="b"),

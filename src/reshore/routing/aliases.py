@@ -14,6 +14,7 @@ class Aliases:
     """
 
     def __init__(self, table: Mapping[str, str]) -> None:
+        self.table = table
         self._models = Patterns(table.items())
 
     def resolve(self, name: str) -> str:

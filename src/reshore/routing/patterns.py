@@ -35,11 +35,12 @@ class Patterns(Generic[T]):
         exact = self._exact.get(name)
         if exact is not None or not self._globs:
             return exact
-        if name not in self._found:
-            if len(self._found) >= _REMEMBERED:
-                self._found.clear()
-            self._found[name] = self._search(name)
-        return self._found[name]
+        if name in self._found:
+            return self._found[name]
+        if len(self._found) >= _REMEMBERED:
+            self._found.clear()
+        found = self._found[name] = self._search(name)
+        return found
 
     def exact(self) -> Iterable[tuple[str, T]]:
         """The entries that are no globs, as they were written."""
