@@ -114,12 +114,15 @@ class Shelf:
             identity=identify(status),
         )
 
-    def names(self) -> Iterator[Name]:
+    def names(self, *, told: bool = True) -> Iterator[Name]:
         """The names of all manifests; what is no name (hidden and temporary files) is passed by.
 
-        A folder that cannot be read is logged and passed by, too.
+        A folder that cannot be read is passed by, too.
+
+        Args:
+            told: such a folder is logged.
         """
-        yield from self._below(self.root / "manifests", ())
+        yield from self._below(self.root / "manifests", (), told)
 
     def models(self) -> Iterator[Installed]:
         """All models; a damaged manifest is logged and passed by."""
@@ -130,18 +133,19 @@ class Shelf:
             except BadModelFile as error:
                 _log.warning("store %s: %s", self.root, error)
 
-    def _below(self, folder: Path, parts: tuple[str, ...]) -> Iterator[Name]:
+    def _below(self, folder: Path, parts: tuple[str, ...], told: bool) -> Iterator[Name]:
         try:
             entries = sorted(_names(folder))
         except OSError as error:
-            _log.warning("%s cannot be read: %s", folder, error.strerror)
+            if told:
+                _log.warning("%s cannot be read: %s", folder, error.strerror)
             return
         for entry in entries:
             if not is_part(_DEPTH[len(parts)], entry) or entry.startswith("tmp-"):
                 continue
             deeper = (*parts, entry)
             if len(deeper) < len(_DEPTH):
-                yield from self._below(folder / entry, deeper)
+                yield from self._below(folder / entry, deeper, told)
             else:
                 yield Name(host=deeper[0], namespace=deeper[1], model=deeper[2], tag=deeper[3])
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from reshore.errors import BadModelFile, UnknownModel
 from reshore.models.layout import Installed, Shelf
 from reshore.models.names import Name, parse_name
+from reshore.models.verified import Identity, identify
 
 _NEAREST = 3
 
@@ -59,6 +62,17 @@ class Shelves:
         same_model = [key for key in names if key.split(":")[0] == asked.split(":")[0]]
         close = difflib.get_close_matches(asked, names, n=_NEAREST, cutoff=0.6)
         return tuple(names[key] for key in dict.fromkeys(same_model + close))[:_NEAREST]
+
+    def stamps(self) -> dict[str, Identity]:
+        """The manifests that answer to names, by `Name.key`: which they are, and whether they have
+        changed. Folders are listed and nothing is opened."""
+        found: dict[str, Identity] = {}
+        for shelf in self._shelves:
+            for name in shelf.names(told=False):
+                with contextlib.suppress(OSError):  # gone meanwhile
+                    status = os.stat(shelf.manifest(name), follow_symlinks=False)
+                    found.setdefault(name.key, identify(status))
+        return found
 
     def blob(self, digest: str) -> Path:
         """Where our store keeps the blob with that digest."""

@@ -35,6 +35,7 @@ class Store(Reader):
 
     Attributes:
         blobs: the files of our own store.
+        changes: how often this object has added or removed a model.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Store(Reader):
     ) -> None:
         super().__init__(root, read_only, settings)
         self.blobs = Blobs(root, self._verifier)
+        self.changes = 0
         self._lock = root / ".lock"
 
     @classmethod
@@ -71,6 +73,7 @@ class Store(Reader):
             name = self._own.spelled(name)
             before = self._own_manifest(name)
             write_atomic(self._own.manifest(name), body)
+            self.changes += 1
             if before is not None:
                 self._drop_unused(before.blobs)
             found = self._own.find(name)
@@ -136,6 +139,7 @@ class Store(Reader):
                 )
             manifest = self._own_manifest(name)
             path.unlink()
+            self.changes += 1
             self._remove_empty_folders(path.parent)
             if manifest is not None:
                 self._drop_unused(manifest.blobs)

@@ -40,6 +40,11 @@ class Privacy:
         return cls(config.names, config.keys, config.patterns)
 
     @property
+    def reads_names(self) -> bool:
+        """Whether the name that is asked for must be known before a request may leave."""
+        return bool(self._names)
+
+    @property
     def reads_texts(self) -> bool:
         """Whether a request must be looked into before it may leave."""
         return bool(self._patterns)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from reshore.config import parse_host
+from reshore.server.endpoint import Endpoint
 from reshore.server.exchange import Exchange
-from reshore.server.openai import Endpoint
 
 
 class Loaded(Endpoint):

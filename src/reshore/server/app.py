@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import aiohttp
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Match, Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import BaseRoute, Route, Router
+from starlette.types import ASGIApp
 
+from reshore.backends.answer import Answer, Call
 from reshore.backends.library import Library
 from reshore.backends.local import LocalBackend
+from reshore.backends.remote.upstreams import open_upstreams
 from reshore.clock import Clock, SystemClock
 from reshore.config import Config, parse_host
 from reshore.engine.base import Launcher
@@ -23,16 +28,24 @@ from reshore.engine.hardware import detect, detect_gpus
 from reshore.engine.launch import EngineLauncher
 from reshore.engine.pool import Pool
 from reshore.engine.turns import Turns
-from reshore.errors import ReshoreError, UnknownEndpoint, WrongMethod
+from reshore.errors import ReshoreError
+from reshore.models.inventory import Inventory
 from reshore.models.store import Store
 from reshore.routing.aliases import Aliases
-from reshore.server import admin, health, openai
+from reshore.routing.dispatch import Dispatcher, Journal, Manner
+from reshore.routing.plan import Ask, CascadePlan, FallbackPlan
+from reshore.routing.routes import read_routes
+from reshore.routing.table import Table, View
+from reshore.server import admin, health, openai, openai_models
+from reshore.server.calls.origin import Backends
 from reshore.server.drain import Drain
+from reshore.server.elsewhere import Elsewhere
 from reshore.server.guard import HostGuard, KeyGuard, OriginGuard
 from reshore.server.middleware import Admit, Authenticate, Guard, Observe
 from reshore.server.ollama import native_routes
 from reshore.server.ollama_models import management_routes
-from reshore.server.services import Services
+from reshore.server.services import Fixed, Services
+from reshore.server.world import make_world
 from reshore.telemetry.logs import record_outcome
 from reshore.types import Outcome
 
@@ -62,6 +75,7 @@ async def create_app(
     launcher: Launcher | None = None,
     clock: Clock | None = None,
     record: Callable[[Outcome], None] = record_outcome,
+    env: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[App]:
     """Build everything, keep it running inside the context, close it on the way out.
 
@@ -70,6 +84,10 @@ async def create_app(
     Args:
         launcher: makes engines; None detects this machine's hardware.
         record: gets the Outcome of each request.
+        env: where the keys of upstreams are.
+
+    Raises:
+        ConfigError: a key, a certificate, a route or a privacy rule cannot be read.
     """
     clock = clock or SystemClock()
     store = Store.from_config(config)
@@ -83,15 +101,36 @@ async def create_app(
     pool = Pool(launcher, config.pool, clock=clock, turns=turns)
     aliases = Aliases(config.aliases)
     library = Library(store)
-    async with _engine_session() as session:
+    inventory = Inventory(store, clock, describes=bool(config.upstreams))
+    instance_id = secrets.token_hex(6)
+    async with (
+        _engine_session() as session,
+        open_upstreams(config, env=env, clock=clock, instance_id=instance_id) as remotes,
+    ):
         runner = asyncio.create_task(pool.run())
+        local = LocalBackend(library, pool, EngineClient(session), config)
         services = Services(
             config=config,
             store=store,
+            library=library,
+            inventory=inventory,
             pool=pool,
-            backend=LocalBackend(library, pool, EngineClient(session), config),
+            backend=local,
+            backends=Backends(local, remotes),
             aliases=aliases,
+            routing=Fixed(
+                View(table=Table(read_routes(config.routes), config.aliases)),
+                make_world(config, inventory, hardware),
+            ),
+            dispatcher=Dispatcher(
+                config.routing,
+                cascade=_fall_back,
+                clock=clock,
+                keys=lambda name: remotes[name].key_count,
+            ),
             drain=Drain(),
+            clock=clock,
+            instance_id=instance_id,
         )
         start = asyncio.create_task(_start(services, library))
         try:
@@ -102,6 +141,7 @@ async def create_app(
             start.cancel()
             await pool.aclose()
             await asyncio.gather(start, return_exceptions=True)
+            await inventory.aclose()
             await runner
 
 
@@ -118,6 +158,7 @@ def _engine_session() -> aiohttp.ClientSession:
 async def _start(services: Services, library: Library) -> None:
     """What is done once, beside the first requests: load what is to be there, tidy the store."""
     try:
+        await services.inventory.refresh()
         await _preload(services, library)
         freed = await asyncio.to_thread(services.store.prune)
         if freed:
@@ -144,6 +185,7 @@ def _public(services: Services, record: Callable[[Outcome], None]) -> ASGIApp:
     config = services.config
     host, _ = parse_host(config.host)
     return _build(
+        services,
         [
             Middleware(Observe, record=record),
             Middleware(
@@ -160,6 +202,7 @@ def _public(services: Services, record: Callable[[Outcome], None]) -> ASGIApp:
 
 def _admin(services: Services, record: Callable[[Outcome], None]) -> ASGIApp:
     return _build(
+        services,
         [Middleware(Observe, record=record), Middleware(Admit, drain=services.drain)],
         [
             *_routes(services),
@@ -170,8 +213,8 @@ def _admin(services: Services, record: Callable[[Outcome], None]) -> ASGIApp:
     )
 
 
-def _build(middleware: list[Middleware], routes: list[BaseRoute]) -> ASGIApp:
-    app: ASGIApp = Router([*routes, Route("/{path:path}", _Elsewhere(routes))])
+def _build(services: Services, middleware: list[Middleware], routes: list[BaseRoute]) -> ASGIApp:
+    app: ASGIApp = Router([*routes, Route("/{path:path}", Elsewhere(services, routes))])
     for layer in reversed(middleware):
         app = layer.cls(app, *layer.args, **layer.kwargs)
     return app
@@ -181,11 +224,11 @@ def _routes(services: Services) -> list[BaseRoute]:
     alive = health.Alive(services)
     ready = health.Ready(services)
     return [
-        Route("/v1/chat/completions", openai.ChatCompletions(services), methods=["POST"]),
-        Route("/v1/completions", openai.Completions(services), methods=["POST"]),
-        Route("/v1/embeddings", openai.EmbeddingsEndpoint(services), methods=["POST"]),
-        Route("/v1/models", openai.Models(services), methods=["GET"]),
-        Route("/v1/models/{model:path}", openai.OneModel(services), methods=["GET"]),
+        Route("/v1/chat/completions", openai.chat_completions(services), methods=["POST"]),
+        Route("/v1/completions", openai.completions(services), methods=["POST"]),
+        Route("/v1/embeddings", openai.embeddings(services), methods=["POST"]),
+        Route("/v1/models", openai_models.Models(services), methods=["GET"]),
+        Route("/v1/models/{model:path}", openai_models.OneModel(services), methods=["GET"]),
         *native_routes(services),
         *management_routes(services),
         Route("/", health.Banner(services), methods=["GET"]),
@@ -195,15 +238,9 @@ def _routes(services: Services) -> list[BaseRoute]:
     ]
 
 
-class _Elsewhere:
-    """Answers what no route does, in the shape that OpenAI's clients read."""
-
-    def __init__(self, routes: list[BaseRoute]) -> None:
-        self._routes = routes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        method, path = scope["method"], scope["path"]
-        if any(route.matches(scope)[0] is not Match.NONE for route in self._routes):
-            raise WrongMethod(f"{path} does not answer {method}")
-        page = "compatibility-ollama" if path.startswith("/api/") else "compatibility"
-        raise UnknownEndpoint(f"there is no {method} {path} here; see docs/{page}.md")
+def _fall_back(
+    dispatcher: Dispatcher, call: Call, plan: CascadePlan, journal: Journal, manner: Manner
+) -> AbstractAsyncContextManager[Answer]:
+    """A cascade whose checks are not there yet: the cloud answers when the local side cannot."""
+    plans = (Ask(target=plan.local), plan.cloud)
+    return dispatcher.carry_out(call, FallbackPlan(plans=plans), journal, manner)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import msgspec
+
 from reshore import errors
 from reshore.wire.openai.encode import encode_error, error_event
 
@@ -34,13 +36,29 @@ _TABLE: dict[type[BaseException], tuple[int, str, str | None]] = {
     errors.BadName: (400, "invalid_request_error", "invalid_model_name"),
     errors.BadRecipe: (400, "invalid_request_error", "invalid_recipe"),
     errors.UnfitSource: (400, "invalid_request_error", "model_unfit"),
+    errors.RouteNotFound: (404, "invalid_request_error", "route_not_found"),
+    errors.RouteConflict: (409, "invalid_request_error", "route_conflict"),
     errors.RouteError: (400, "invalid_request_error", "invalid_route"),
+    errors.HistoryError: (500, "server_error", "routing_history_error"),
     errors.LedgerError: (500, "server_error", "ledger_error"),
     errors.StoreError: (500, "server_error", "model_store_error"),
 }
 
 # Sent with what a retry cannot cure: OpenAI's SDKs retry every 408, 409, 429 and 5xx otherwise.
-_PERMANENT = frozenset({"out_of_memory", "model_store_error", "loop_detected"})
+_PERMANENT = frozenset(
+    {
+        "out_of_memory",
+        "model_store_error",
+        "loop_detected",
+        "route_conflict",
+        "routing_history_error",
+    }
+)
+
+# What OpenAI's SDKs send again besides 5xx, unless `x-should-retry` says otherwise.
+_RETRIED = frozenset({408, 409, 429})
+# Said to us, not to the client.
+_OUR_KEY = frozenset({401, 403})
 
 
 @dataclass(frozen=True)
@@ -59,6 +77,8 @@ def render(error: BaseException) -> Rendered:
 
     An exception that is none of ours gets a 500 without its text, which may hold anything.
     """
+    if isinstance(error, errors.UpstreamStatus):
+        return _passed_on(error)
     for kind in type(error).__mro__:
         if kind in _TABLE:
             status, type_, code = _TABLE[kind]
@@ -76,6 +96,52 @@ def render(error: BaseException) -> Rendered:
     if code in _PERMANENT:
         headers.append((b"x-should-retry", b"false"))
     return _build(status, str(error), type_, param, code, tuple(headers))
+
+
+def _passed_on(error: errors.UpstreamStatus) -> Rendered:
+    """What an upstream said, as it said it.
+
+    But for what it said about our key: that is no business of the client, whose own key is fine.
+    """
+    if error.status in _OUR_KEY:
+        return _build(502, str(error), "server_error", None, "upstream_rejected_key")
+    headers = _advice(error)
+    if not _is_fault(error.body):
+        code = error.code or "upstream_error"
+        return _build(error.status, str(error), _type_of(error.status), None, code, headers)
+    return Rendered(
+        status=error.status,
+        message=str(error),
+        body=error.body,
+        headers=headers,
+        event=b"data: %b\n\n" % error.body.replace(b"\r", b" ").replace(b"\n", b" "),
+    )
+
+
+def _advice(error: errors.UpstreamStatus) -> tuple[tuple[bytes, bytes], ...]:
+    """Whether and when to send the request again, where the status does not say it."""
+    headers: list[tuple[bytes, bytes]] = []
+    if error.retry_after_s is not None:
+        headers.append((b"retry-after", str(math.ceil(error.retry_after_s)).encode()))
+        headers.append((b"retry-after-ms", str(round(error.retry_after_s * 1000)).encode()))
+    if error.retryable != (error.status in _RETRIED or error.status >= 500):
+        headers.append((b"x-should-retry", b"true" if error.retryable else b"false"))
+    return tuple(headers)
+
+
+def _is_fault(body: bytes) -> bool:
+    """Whether it is an error as OpenAI's clients read it."""
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return isinstance(found, dict) and isinstance(found.get("error"), dict)
+
+
+def _type_of(status: int) -> str:
+    if status == 429:
+        return "rate_limit_error"
+    return "server_error" if status >= 500 else "invalid_request_error"
 
 
 def _build(

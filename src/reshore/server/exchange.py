@@ -9,11 +9,14 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from reshore.backends.answer import Answer
 from reshore.config import LimitsConfig
+from reshore.routing.journal import Journal
 from reshore.server.body import read_body
+from reshore.server.decision_header import decision_header
 from reshore.server.errors import Rendered, render
 from reshore.server.ollama_errors import render_native, speaks_native
-from reshore.types import Embeddings, Outcome, Reply, Timings, Usage
+from reshore.types import Decision, Outcome, Target
 from reshore.wire.jsonbody import parse_body
 
 HeaderList = Iterable[tuple[bytes, bytes]]
@@ -22,14 +25,17 @@ SCOPE_KEY = "reshore.exchange"
 
 JSON = (b"content-type", b"application/json")
 EVENTS = b"text/event-stream; charset=utf-8"
-_STREAM_HEADERS = (
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),  # nginx would otherwise collect the stream before sending it
-)
 
 
 class Exchange:
-    """Belongs to the task of its request. `status` 0 means that no reply has been started."""
+    """Belongs to the task of its request.
+
+    Attributes:
+        status: 0 means that no reply has been started.
+        key: id of the API key that asked, None without keys.
+        decision, journal: None where nothing was decided or asked.
+        speaks: what breaks off can still be told in the reply's own words.
+    """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -37,37 +43,47 @@ class Exchange:
         self._send = send
         self.request_id = "req_" + secrets.token_hex(12)
         self.started = time.perf_counter()
+        self.wall_s = time.time()
+        self.headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.common_headers: list[tuple[bytes, bytes]] = [
             (b"x-request-id", self.request_id.encode())
         ]
         self.status = 0
         self.finished = False
         self.streaming = False
+        self.speaks = True
         self.asked_model: str | None = None
-        self.model: str | None = None
+        self.key: str | None = None
+        self.decision: Decision | None = None
+        self.journal: Journal | None = None
         self.ttft_ms: float | None = None
-        self.usage: Usage | None = None
-        self.timings: Timings | None = None
+        self._answer: Answer | None = None
+
+    async def body(self, limits: LimitsConfig) -> bytes:
+        """The request's body. Raises as `read_body`."""
+        return await read_body(self.scope, self.receive, limits)
 
     async def json(self, limits: LimitsConfig) -> dict[str, Any]:
         """The request's body, read and parsed. Raises RequestError and its kin."""
-        body = parse_body(await read_body(self.scope, self.receive, limits), limits)
+        return self.parsed(await self.body(limits), limits)
+
+    def parsed(self, raw: bytes, limits: LimitsConfig) -> dict[str, Any]:
+        """The object in a body that was read; notes which model is asked for.
+
+        Raises:
+            RequestError: as `parse_body`.
+        """
+        body = parse_body(raw, limits)
         model = body.get("model")
         self.asked_model = model if isinstance(model, str) else None
         return body
 
-    def answered_by(self, reply: Reply) -> None:
+    def answered_by(self, answer: Answer) -> None:
         """Note who answers, and that the first chunk is there."""
-        self.model = reply.model
-        self.ttft_ms = self.elapsed_ms()
-        for name, value in reply.notices.items():
-            self.notice(name, value)
-
-    def embedded_by(self, embeddings: Embeddings) -> None:
-        """Note who embedded."""
-        self.model = embeddings.model
-        for name, value in embeddings.notices.items():
-            self.notice(name, value)
+        self._answer = answer
+        # A whole reply of an upstream comes when it is complete: its first chunk was never seen.
+        if answer.stream or answer.target.side == "local":
+            self.ttft_ms = self.elapsed_ms()
 
     def notice(self, name: str, value: str) -> None:
         """Tell the client something in a header of the reply."""
@@ -91,11 +107,10 @@ class Exchange:
             return render_native(error, path=path, asked=self.asked_model or "")
         return render(error)
 
-    async def start_stream(self, content_type: bytes = EVENTS) -> None:
-        """Begin a streamed reply; from here on the status is fixed."""
-        self.streaming = True
-        kind = (b"content-type", content_type)
-        await self._start(200, [kind, *_STREAM_HEADERS, *self.common_headers])
+    async def start_stream(self, status: int, headers: HeaderList) -> None:
+        """Begin a reply that comes in pieces; from here on the status is fixed."""
+        self.streaming = self.speaks
+        await self._start(status, [*headers, *self.common_headers])
 
     async def send(self, data: bytes) -> None:
         """A piece of the stream. Waits while the client reads more slowly than we write."""
@@ -108,10 +123,17 @@ class Exchange:
 
     async def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.status = status
+        if self.decision is not None:
+            headers.append(decision_header(self.decision, self._target()))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    def _target(self) -> Target | None:
+        return self._answer.target if self._answer is not None else None
 
     def outcome(self, error: str | None) -> Outcome:
         """What is to be remembered of this request."""
+        answer = self._answer
+        measured = answer.measured if answer is not None else None
         return Outcome(
             request_id=self.request_id,
             method=self.scope["method"],
@@ -120,9 +142,13 @@ class Exchange:
             total_ms=self.elapsed_ms(),
             stream=self.streaming,
             asked_model=self.asked_model,
-            model=self.model,
+            model=(measured.model or answer.target.model) if answer and measured else None,
+            key=self.key,
             ttft_ms=self.ttft_ms,
-            usage=self.usage,
-            timings=self.timings,
+            usage=measured.usage if measured else None,
+            timings=measured.timings if measured else None,
             error=error,
+            decision=self.decision,
+            attempts=self.journal.attempts() if self.journal is not None else (),
+            wall_s=self.wall_s,
         )

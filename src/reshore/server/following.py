@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reshore.server.exchange import Exchange
+from reshore.backends.answer import Measured
 from reshore.types import Chunk, Reply
 
 VIOLATION = "x-reshore-schema-violation"
@@ -13,29 +13,33 @@ _LONGEST = 500  # characters of a header
 
 
 class Following:
-    """Notes usage for the Outcome, and the texts when they are to be checked. Belongs to the task
-    of the request."""
+    """Notes what is measured, and the texts when they are to be checked. Belongs to the task that
+    reads the reply."""
 
-    def __init__(self, exchange: Exchange, reply: Reply) -> None:
-        self._exchange = exchange
-        self._reply = reply
+    def __init__(self, reply: Reply, measured: Measured) -> None:
+        self._measured = measured
+        self._verify = reply.verify
         self._texts: dict[int, list[str]] | None = {} if reply.verify else None
 
     def note(self, batch: Sequence[Chunk]) -> None:
         """Take a batch of the reply."""
-        last = batch[-1]
-        if last.usage is not None:
-            self._exchange.usage, self._exchange.timings = last.usage, last.timings
-        if self._texts is not None:
-            for chunk in batch:
-                if chunk.content:
-                    self._texts.setdefault(chunk.index, []).append(chunk.content)
+        measured = self._measured
+        for chunk in batch:
+            if chunk.index == 0:
+                if chunk.finish_reason is not None:
+                    measured.finish_reason = chunk.finish_reason
+                if measured.text is not None and chunk.content:
+                    measured.text.append(chunk.content)
+            if chunk.usage is not None:
+                measured.usage, measured.timings = chunk.usage, chunk.timings
+            if self._texts is not None and chunk.content:
+                self._texts.setdefault(chunk.index, []).append(chunk.content)
 
     def violations(self) -> str:
         """What in the finished texts breaks the schema that was asked for, in one line."""
-        if self._reply.verify is None or not self._texts:
+        if self._verify is None or not self._texts:
             return ""
         found: list[str] = []
         for pieces in self._texts.values():
-            found += self._reply.verify("".join(pieces))
+            found += self._verify("".join(pieces))
         return "; ".join(found).replace("\n", " ")[:_LONGEST]

@@ -130,10 +130,15 @@ class KeyGuard:
     def active(self) -> bool:
         return bool(self._digests)
 
-    def check(self, headers: Headers) -> None:
-        """Raises Unauthorized unless one credential is ours. Every carrier is treated alike."""
+    def check(self, headers: Headers) -> str | None:
+        """The id of the key that the request carries: the first 8 hex digits of its SHA-256. None
+        where no keys are configured. Every carrier is treated alike.
+
+        Raises:
+            Unauthorized: none, or one that is not ours.
+        """
         if not self._digests:
-            return
+            return None
         offered = _credential(headers)
         if offered is None:
             raise Unauthorized(
@@ -143,6 +148,7 @@ class KeyGuard:
         matches = [hmac.compare_digest(digest, known) for known in self._digests]
         if not any(matches):
             raise Unauthorized("Incorrect API key provided. Check RESHORE_API_KEY of the server.")
+        return digest.hex()[:8]
 
 
 def _credential(headers: Headers) -> bytes | None:

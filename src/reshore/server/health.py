@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from reshore.server.endpoint import Endpoint
 from reshore.server.exchange import Exchange
-from reshore.server.openai import Endpoint
 
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 

@@ -28,8 +28,8 @@ _PREFLIGHT = (
 )
 _EXPOSED = (
     b"access-control-expose-headers",
-    b"x-request-id, x-reshore-ignored, x-reshore-num-ctx, x-reshore-truncated, "
-    b"x-reshore-version, retry-after",
+    b"x-request-id, x-reshore-decision, x-reshore-ignored, x-reshore-num-ctx, "
+    b"x-reshore-truncated, x-reshore-version, x-upstream-request-id, retry-after",
 )
 
 
@@ -67,7 +67,7 @@ async def _report(exchange: Exchange, failure: Exception) -> None:
     rendered = exchange.rendered(failure)
     if exchange.status == 0:
         await exchange.reply(rendered.status, rendered.body, (JSON, *rendered.headers))
-    elif not exchange.finished:
+    elif not exchange.finished and exchange.speaks:
         await exchange.end_stream(rendered.event)
 
 
@@ -117,7 +117,8 @@ class Authenticate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # scope["path"], never request.url: a crafted Host can change what the URL says.
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            self._keys.check(scope["headers"])
+            exchange: Exchange = scope[SCOPE_KEY]
+            exchange.key = self._keys.check(scope["headers"])
         await self._app(scope, receive, send)
 
 

@@ -1,21 +1,21 @@
-"""`/api/chat`, `/api/generate`, `/api/embed` and `/api/embeddings`: decode, ask the backend,
-encode."""
+"""`/api/chat`, `/api/generate`, `/api/embed` and `/api/embeddings`: decode, have it routed, relay
+the answer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from starlette.routing import BaseRoute, Route
 
+from reshore.routing.asking import Kind
+from reshore.server.calls.native import NativeCall, NativeEmbedCall
 from reshore.server.exchange import Exchange
-from reshore.server.following import VIOLATION, Following
 from reshore.server.native import JSON_UTF8, NativeEndpoint
 from reshore.server.ollama_info import Ps, Show, Tags, Version
 from reshore.server.services import Services
-from reshore.types import ChatRequest, CompletionRequest, Embeddings, EmbedRequest, Reply
-from reshore.wire.ollama.answers import Answer, ChatShape, GenerateShape, Shape
+from reshore.types import ChatRequest, Embeddings
+from reshore.wire.ollama.answers import ChatShape, GenerateShape, Shape
 from reshore.wire.ollama.decode import (
     Loading,
     decode_chat,
@@ -24,7 +24,6 @@ from reshore.wire.ollama.decode import (
     decode_generate,
 )
 from reshore.wire.ollama.embeddings import encode_embed, encode_embedding
-from reshore.wire.ollama.encode import NDJSON
 from reshore.wire.openai.reader import Decoded
 
 
@@ -42,55 +41,56 @@ def native_routes(services: Services) -> list[BaseRoute]:
     ]
 
 
-class Chat(NativeEndpoint):
+class Generating(NativeEndpoint):
+    """An endpoint whose reply is a generation, streamed or whole."""
+
+    async def _generate(
+        self,
+        exchange: Exchange,
+        decoded: Decoded[Any],
+        shape: Shape,
+        size_bytes: int,
+        *,
+        with_context: bool = False,
+    ) -> None:
+        request = decoded.request
+        exchange.asked_model = name = request.model
+        self._declare(exchange, decoded)
+        if isinstance(request, Loading):
+            await self._load(exchange, decoded, request, shape)
+            return
+        kind: Kind = "chat" if isinstance(request, ChatRequest) else "completion"
+        asking = self._asking(exchange, name, kind, lambda: decoded.raw)
+        ruling = await self._decide(exchange, asking)
+        call = NativeCall(
+            self._services.backends,
+            self._origin(exchange),
+            decoded,
+            shape,
+            asked=name,
+            with_context=with_context and kind == "chat",
+        )
+        await self._dispatch(exchange, call, ruling.plan, size_bytes=size_bytes)
+
+
+class Chat(Generating):
     """`POST /api/chat`"""
 
     async def answer(self, exchange: Exchange) -> None:
         limits = self._services.config.limits
-        decoded = decode_chat(await exchange.json(limits), limits=limits)
-        request = self._asked(exchange, decoded, decoded.request)
-        if isinstance(request, Loading):
-            await self._load(exchange, request, ChatShape())
-            return
-        async with (
-            self._services.drain.interruptible(exchange.receive),
-            self._services.backend.chat(request) as reply,
-        ):
-            answer = _answer(exchange, ChatShape(), request.top_logprobs)
-            await _send(exchange, reply, answer, stream=decoded.stream)
+        body = await exchange.body(limits)
+        decoded = decode_chat(exchange.parsed(body, limits), limits=limits)
+        await self._generate(exchange, decoded, ChatShape(), len(body))
 
 
-class Generate(NativeEndpoint):
+class Generate(Generating):
     """`POST /api/generate`"""
 
     async def answer(self, exchange: Exchange) -> None:
         limits = self._services.config.limits
-        decoded = decode_generate(await exchange.json(limits), limits=limits)
-        request = self._asked(exchange, decoded, decoded.request)
-        if isinstance(request, Loading):
-            await self._load(exchange, request, GenerateShape())
-        elif isinstance(request, ChatRequest):
-            await self._chat(exchange, request, stream=decoded.stream)
-        else:
-            await self._complete(exchange, request, stream=decoded.stream)
-
-    async def _chat(self, exchange: Exchange, request: ChatRequest, *, stream: bool) -> None:
-        async with (
-            self._services.drain.interruptible(exchange.receive),
-            self._services.backend.chat(request) as reply,
-        ):
-            answer = _answer(exchange, GenerateShape(), request.top_logprobs)
-            await _send(exchange, reply, answer, stream=stream, with_context=True)
-
-    async def _complete(
-        self, exchange: Exchange, request: CompletionRequest, *, stream: bool
-    ) -> None:
-        async with (
-            self._services.drain.interruptible(exchange.receive),
-            self._services.backend.complete(request) as reply,
-        ):
-            answer = _answer(exchange, GenerateShape(), request.logprobs)
-            await _send(exchange, reply, answer, stream=stream)
+        body = await exchange.body(limits)
+        decoded = decode_generate(exchange.parsed(body, limits), limits=limits)
+        await self._generate(exchange, decoded, GenerateShape(), len(body), with_context=True)
 
 
 class Embed(NativeEndpoint):
@@ -98,23 +98,34 @@ class Embed(NativeEndpoint):
 
     async def answer(self, exchange: Exchange) -> None:
         limits = self._services.config.limits
-        decoded = decode_embed(await exchange.json(limits), limits=limits)
-        embeddings = await self._embeddings(exchange, decoded, decoded.request)
-        body = encode_embed(exchange.asked_model or "", embeddings, exchange.elapsed_ms())
-        await exchange.reply(200, body, (JSON_UTF8,))
+        body = await exchange.body(limits)
+        decoded = decode_embed(exchange.parsed(body, limits), limits=limits)
 
-    async def _embeddings(
-        self, exchange: Exchange, decoded: Decoded[Any], asked: EmbedRequest | Loading
-    ) -> Embeddings:
+        def encode(embeddings: Embeddings) -> bytes:
+            return encode_embed(exchange.asked_model or "", embeddings, exchange.elapsed_ms())
+
+        await self._embed(exchange, decoded, encode, len(body))
+
+    async def _embed(
+        self,
+        exchange: Exchange,
+        decoded: Decoded[Any],
+        encode: Callable[[Embeddings], bytes],
+        size_bytes: int,
+    ) -> None:
         """What was asked for; without input there is nothing to embed and the model is loaded."""
-        request = self._asked(exchange, decoded, asked)
+        request = decoded.request
+        exchange.asked_model = name = request.model
+        self._declare(exchange, decoded)
         if isinstance(request, Loading):
-            load_ms = await self._have_loaded(exchange, request)
-            return Embeddings(model=request.model, vectors=(), prompt_tokens=0, load_ms=load_ms)
-        async with self._services.drain.interruptible(exchange.receive):
-            embeddings = await self._services.backend.embed(request)
-        exchange.embedded_by(embeddings)
-        return embeddings
+            load_ms = await self._have_loaded(exchange, decoded, request)
+            nothing = Embeddings(model=name, vectors=(), prompt_tokens=0, load_ms=load_ms)
+            await exchange.reply(200, encode(nothing), (JSON_UTF8,))
+            return
+        asking = self._asking(exchange, name, "embedding", lambda: decoded.raw)
+        ruling = await self._decide(exchange, asking)
+        call = NativeEmbedCall(self._services.backends, self._origin(exchange), decoded, encode)
+        await self._dispatch(exchange, call, ruling.plan, size_bytes=size_bytes)
 
 
 class OlderEmbeddings(Embed):
@@ -122,52 +133,6 @@ class OlderEmbeddings(Embed):
 
     async def answer(self, exchange: Exchange) -> None:
         limits = self._services.config.limits
-        decoded = decode_embeddings(await exchange.json(limits), limits=limits)
-        embeddings = await self._embeddings(exchange, decoded, decoded.request)
-        await exchange.reply(200, encode_embedding(embeddings), (JSON_UTF8,))
-
-
-def _answer(exchange: Exchange, shape: Shape, rivals: int | None) -> Answer:
-    return Answer(exchange.asked_model or "", shape, rivals=rivals or 0)
-
-
-async def _send(
-    exchange: Exchange,
-    reply: Reply,
-    answer: Answer,
-    *,
-    stream: bool,
-    with_context: bool = False,
-) -> None:
-    exchange.answered_by(reply)
-    following = Following(exchange, reply)
-    if stream:
-        await exchange.start_stream(NDJSON)
-        async for batch in reply.chunks:
-            following.note(batch)
-            lines = answer.encode(batch)
-            if lines:
-                await exchange.send(lines)
-        more = await _closing(reply, answer, following, with_context=with_context)
-        await exchange.end_stream(answer.last(exchange.elapsed_ms(), **more))
-        return
-    async for batch in reply.chunks:
-        following.note(batch)
-        answer.add(batch)
-    more = await _closing(reply, answer, following, with_context=with_context)
-    await exchange.reply(200, answer.body(exchange.elapsed_ms(), **more), (JSON_UTF8,))
-
-
-async def _closing(
-    reply: Reply, answer: Answer, following: Following, *, with_context: bool
-) -> dict[str, Any]:
-    """What the end of an answer tells besides the counts."""
-    more: dict[str, Any] = {}
-    if with_context and reply.context is not None:
-        context: Sequence[int] = await reply.context(answer.text)
-        more["context"] = msgspec.Raw(msgspec.json.encode(context))
-    if problems := following.violations():
-        # The headers are long gone when a stream ends, so the last line says it; the same there
-        # and in one object, since clients pass by what they do not know.
-        more[VIOLATION.replace("-", "_")] = problems
-    return more
+        body = await exchange.body(limits)
+        decoded = decode_embeddings(exchange.parsed(body, limits), limits=limits)
+        await self._embed(exchange, decoded, encode_embedding, len(body))

@@ -16,9 +16,10 @@ from reshore.models.progress import OnProgress, Progress
 from reshore.models.recipe import Recipe
 from reshore.models.sources.manner import Manner
 from reshore.server.blobs import Blobs
+from reshore.server.calls.openai import IGNORED
 from reshore.server.exchange import Exchange
 from reshore.server.native import NativeEndpoint
-from reshore.server.openai import IGNORED
+from reshore.server.relay import STREAM_HEADERS
 from reshore.server.services import Services
 from reshore.types import Message
 from reshore.wire.ollama.encode import NDJSON, encode_json, encode_line
@@ -72,7 +73,7 @@ class ManagementEndpoint(NativeEndpoint):
                 return
             async for event in events_of(work):
                 if exchange.status == 0:
-                    await exchange.start_stream(NDJSON)
+                    await exchange.start_stream(200, [(b"content-type", NDJSON), *STREAM_HEADERS])
                 await exchange.send(encode_line(event))
         await exchange.end_stream()
 

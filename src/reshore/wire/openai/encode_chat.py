@@ -26,9 +26,14 @@ from reshore.wire.openai.encode import (
 
 
 class ChatStream:
-    """The events of one streamed chat. Belongs to the task that writes the reply."""
+    """The events of one streamed chat. Belongs to the task that writes the reply.
+
+    Args:
+        begun: the stream goes on from one that broke off, so the role has been said.
+    """
 
     __slots__ = (
+        "_begun",
         "_choices",
         "_end",
         "_head",
@@ -40,7 +45,8 @@ class ChatStream:
         "_usage",
     )
 
-    def __init__(self, head: Head, *, include_usage: bool = False) -> None:
+    def __init__(self, head: Head, *, include_usage: bool = False, begun: bool = False) -> None:
+        self._begun = begun
         self._head = head.fields("chat.completion.chunk")
         self._model = head.model
         self._include_usage = include_usage
@@ -92,6 +98,8 @@ class ChatStream:
         around = (before, b'},"logprobs":null,"finish_reason":null}' + self._end)
         self._choices[chunk.index] = around
         self._open += 1
+        if self._begun:
+            return around
         content = b"null" if chunk.tool_calls and not chunk.content else b'""'
         role = b'{"role":"assistant","content":%b,"refusal":null' % content
         out += before, role, around[1]

@@ -1,0 +1,77 @@
+"""A request that no codec here understands, as a call: only upstreams can be asked with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+
+from reshore.backends.answer import Answer, Draft
+from reshore.errors import BackendError, ReshoreError, Unsupported
+from reshore.server.calls.origin import Backends, Origin
+from reshore.server.upload import Upload
+from reshore.types import Target
+
+_NO_TEXT = "What is sent on unread can be neither judged nor gone on with."
+
+
+class ForwardCall:
+    """Implements `Call`. A body that comes in pieces can be sent once; asked again, the call fails
+    as it failed then."""
+
+    stream = False
+
+    def __init__(
+        self, backends: Backends, origin: Origin, method: str, path: str, upload: Upload
+    ) -> None:
+        self._backends = backends
+        self._origin = origin
+        self._method = method
+        self._path = path
+        self._upload = upload
+        self._spent: ReshoreError | None = None
+
+    @asynccontextmanager
+    async def open(
+        self, target: Target, *, key: int = 0, keep_text: bool = False
+    ) -> AsyncIterator[Answer]:
+        """See `Call`."""
+        if self._spent is not None:
+            raise self._spent
+        try:
+            async with self._forward(target, key) as answer:
+                # Nothing is known of its frames: they are never held together.
+                yield replace(answer, stream=True)
+        except ReshoreError as error:
+            if self._upload.rest is not None:
+                self._spent = error
+                if isinstance(error, BackendError):
+                    error.retryable = False
+            raise
+
+    @asynccontextmanager
+    async def draft(
+        self, target: Target, *, logprobs: bool = False, temperature: float | None = None
+    ) -> AsyncIterator[Draft]:
+        """See `Call`."""
+        raise Unsupported(_NO_TEXT)
+        yield
+
+    @asynccontextmanager
+    async def resume(self, target: Target, begun: Answer) -> AsyncIterator[Answer]:
+        """See `Call`."""
+        raise Unsupported(_NO_TEXT)
+        yield
+
+    def _forward(self, target: Target, key: int) -> AbstractAsyncContextManager[Answer]:
+        remote = self._backends.remote(target)
+        headers, body = self._upload.named(remote.model_name(target.model))
+        return remote.forward(
+            target,
+            self._method,
+            self._path,
+            headers,
+            body,
+            key=key,
+            request_id=self._origin.request_id,
+        )
