@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,27 @@ def install(home: Path, name: str, **options: Any) -> None:
 class Server:
     """A running server, and what it has recorded."""
 
-    def __init__(self, url: str, app: App, outcomes: list[Outcome]) -> None:
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self._recorded = asyncio.Event()
+
+    def serves(self, url: str, app: App) -> None:
+        """From now on requests can be sent."""
         self.url = url
         self.app = app
-        self.outcomes = outcomes
         self.session = aiohttp.ClientSession()
+
+    async def recorded(self, count: int) -> None:
+        """Wait until so many requests have ended."""
+        async with asyncio.timeout(10):
+            while len(self.outcomes) < count:
+                await self._recorded.wait()
+                self._recorded.clear()
+
+    def record(self, outcome: Outcome) -> None:
+        """Take what the server records."""
+        self.outcomes.append(outcome)
+        self._recorded.set()
 
     async def post(
         self, path: str, body: Any, **kwargs: Any
@@ -86,10 +102,12 @@ def echo_config(home: Path, **flags: Any) -> Config:
 
 
 @asynccontextmanager
-async def running(config: Config, *, admin: bool = False) -> AsyncIterator[Server]:
+async def running(
+    config: Config, *, admin: bool = False, env: Mapping[str, str] | None = None
+) -> AsyncIterator[Server]:
     """Serve `config` on a free port until the context ends; `admin` serves the admin app."""
-    outcomes: list[Outcome] = []
-    async with create_app(config, record=outcomes.append) as app:
+    running = Server()
+    async with create_app(config, record=running.record, env=env or {}) as app:
         # As `server.listen` makes it: without a named protocol each reply would take 40 ms.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.bind(("127.0.0.1", 0))
@@ -104,7 +122,7 @@ async def running(config: Config, *, admin: bool = False) -> AsyncIterator[Serve
             )
         )
         task = asyncio.create_task(server.serve(sockets=[listener]))
-        running = Server(f"http://127.0.0.1:{listener.getsockname()[1]}", app, outcomes)
+        running.serves(f"http://127.0.0.1:{listener.getsockname()[1]}", app)
         try:
             yield running
         finally:

@@ -102,6 +102,10 @@ class Upstream:
             writer.close()
             del self._serving[task]
 
+    def peers(self) -> list[Peer]:
+        """The connections that are open."""
+        return list(self._serving.values())
+
     async def aclose(self) -> None:
         """End every connection; scripts that wait for the client's hang-up go on."""
         for peer in self._serving.values():
