@@ -410,3 +410,11 @@ class Outcome(Struct, frozen=True, kw_only=True):
     decision: Decision | None = None
     attempts: tuple[Attempt, ...] = ()
     wall_s: float = 0.0
+
+    @property
+    def tpot_ms(self) -> float | None:
+        """Milliseconds per token after the first, as the client saw them; None if it saw none."""
+        usage, first_ms = self.usage, self.ttft_ms
+        if usage is None or first_ms is None or usage.completion_tokens < 2:
+            return None
+        return (self.total_ms - first_ms) / (usage.completion_tokens - 1)

@@ -92,7 +92,7 @@ def request_row(outcome: Outcome, attempts: list[Row], listed: Price | None) -> 
         outcome.error,
         outcome.stream,
         outcome.ttft_ms,
-        tpot_ms(outcome),
+        outcome.tpot_ms,
         outcome.total_ms,
         *_usage(outcome.usage),
         len(attempts),
@@ -187,14 +187,6 @@ def listed_price(outcome: Outcome, prices: Prices) -> Price | None:
         if attempt.answered and target.side == "cloud" and is_it:
             return prices.of(attempt, outcome.asked_model, outcome.wall_s)
     return prices.listed(outcome.asked_model, outcome.usage, outcome.wall_s)
-
-
-def tpot_ms(outcome: Outcome) -> float | None:
-    """Milliseconds per token after the first, as the client saw them; None where it saw none."""
-    usage, first_ms = outcome.usage, outcome.ttft_ms
-    if usage is None or first_ms is None or usage.completion_tokens < 2:
-        return None
-    return (outcome.total_ms - first_ms) / (usage.completion_tokens - 1)
 
 
 def clean(text: str | None, most: int | None = None) -> str | None:
