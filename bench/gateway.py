@@ -14,14 +14,14 @@ import uvloop
 
 from bench.servers import Attachment
 from reshore.config import load
-from reshore.engine.base import Address, Engine, LaunchPlan, State
+from reshore.engine.base import Address, LaunchPlan, State
 from reshore.models.facts import Servable
 from reshore.server.run import serve
 from reshore.telemetry.logs import configure
 
 
 class AttachedEngine:
-    """Implements `Engine` for a process that it neither starts nor stops."""
+    """Implements `EngineProcess` for a process that it neither starts nor stops."""
 
     def __init__(self, model: Servable, attachment: Attachment) -> None:
         self._model = model
@@ -79,6 +79,9 @@ class AttachedLauncher:
     def __init__(self, attachments: list[Attachment]) -> None:
         self._attachments = {one.model: one for one in attachments}
 
+    def key(self, model: Servable) -> str:
+        return model.name
+
     def free_bytes(self) -> int:
         return 2 * sum(one.memory_bytes for one in self._attachments.values())
 
@@ -100,7 +103,7 @@ class AttachedLauncher:
             compute_bytes=0,
         )
 
-    def launch(self, model: Servable, plan: LaunchPlan) -> Engine:
+    def launch(self, model: Servable, plan: LaunchPlan) -> AttachedEngine:
         return AttachedEngine(model, self._attachments[model.name])
 
 

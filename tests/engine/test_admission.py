@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 
 from reshore.engine.admission import Line, Waiter
 from reshore.errors import Overloaded, ShuttingDown
+from reshore.testing import fake_model
 
 
 def waiter(weight: int = 1) -> Waiter[str]:
-    return Waiter(weight=weight, keep_alive_s=None, since_s=0.0)
+    return Waiter(fake_model(), weight=weight, keep_alive_s=None, since_s=0.0)
 
 
 async def test_a_request_whose_caller_has_gone_is_passed_over() -> None:
-    line: Line[str] = Line("m", 9)
+    line: Line[str] = Line(9)
     gone, stays = waiter(), waiter()
     line.join(gone, room=False)
     line.join(stays, room=False)
@@ -26,7 +27,7 @@ async def test_a_request_whose_caller_has_gone_is_passed_over() -> None:
 
 
 async def test_everybody_in_the_line_hears_why_it_ended() -> None:
-    line: Line[str] = Line("m", 9)
+    line: Line[str] = Line(9)
     both = [waiter(), waiter()]
     for one in both:
         line.join(one, room=None)
@@ -42,7 +43,7 @@ def test_the_time_to_try_again_is_between_one_second_and_two_minutes(
     times: list[float], waiting: int
 ) -> None:
     async def check() -> None:
-        line: Line[str] = Line("m", waiting)
+        line: Line[str] = Line(waiting)
         for seconds in times:
             line.served(seconds)
         for _ in range(waiting):
@@ -59,7 +60,7 @@ def test_everybody_is_served_in_order_and_never_over_the_slots(
     weights: list[int], slots: int
 ) -> None:
     async def check() -> None:
-        line: Line[str] = Line("m", 99)
+        line: Line[str] = Line(99)
         waiters = [waiter(weight) for weight in weights]
         for one in waiters:
             line.join(one, room=False)

@@ -463,6 +463,130 @@ async def test_a_changed_digest_loads_the_new_model_and_lets_the_old_engine_fini
         assert [one.digest for one in bench.pool.loaded()] == [changed.digest]
 
 
+# ── models that share an engine ─────────────────────────────────────────────────────────────────
+
+BASE, DERIVED = fake_model("base", file="weights"), fake_model("derived", file="weights")
+
+
+async def test_models_of_one_file_share_an_engine_and_each_request_sees_its_own_model() -> None:
+    async with running() as bench:
+        base, derived = await bench.hold(BASE), await bench.hold(DERIVED)
+        assert len(bench.launcher.engines) == 1
+        assert (base.engine.model, derived.engine.model) == (BASE, DERIVED)
+        assert base.engine.address == derived.engine.address
+
+
+async def test_requests_for_both_race_for_one_load() -> None:
+    launcher = FakeLauncher()
+    launcher.held["base"] = asyncio.Event()
+    async with running(launcher) as bench:
+        tasks = [bench.hold(model) for model in (BASE, DERIVED) * 5]
+        await settle()
+        assert [(one.name, one.queued) for one in bench.pool.loaded()] == [
+            ("base", 5),
+            ("derived", 5),
+        ]
+        launcher.held["base"].set()
+        await asyncio.gather(*tasks)
+        assert len(launcher.engines) == 1
+
+
+async def test_each_name_in_use_is_shown_with_its_own_requests() -> None:
+    async with running() as bench:
+        end = asyncio.Event()
+        asked = (BASE, DERIVED, DERIVED)
+        tasks = [bench.hold(model, end) for model in asked]
+        await settle()
+        shown = {one.name: one for one in bench.pool.loaded()}
+        counts = {name: (one.in_flight, one.queued) for name, one in shown.items()}
+        assert counts == {"base": (1, 0), "derived": (1, 1)}
+        assert {name: one.shared_with for name, one in shown.items()} == {
+            "base": None,
+            "derived": "base",
+        }
+        assert [one.digest for one in shown.values()] == [BASE.digest, DERIVED.digest]
+        end.set()
+        await asyncio.gather(*tasks)
+
+
+async def test_an_engine_is_loaded_in_the_name_that_asked_for_it() -> None:
+    async with running() as bench:
+        await bench.hold(BASE)
+        await bench.pool.unload("base")
+        await bench.hold(DERIVED)
+        assert bench.names() == ["derived"]
+        assert bench.launcher.engines[-1].model is DERIVED
+
+
+async def test_a_full_queue_is_told_of_the_model_that_was_asked_for() -> None:
+    full = running(FakeLauncher(slots=1), settings(max_queue=0))
+    async with full as bench, bench.pool.lease(BASE):
+        with pytest.raises(Overloaded, match="'derived' is full"):
+            await bench.hold(DERIVED)
+
+
+async def test_unloading_one_name_unloads_the_engine_of_both() -> None:
+    async with running() as bench:
+        await bench.hold(BASE, keep_alive_s=-1)
+        await bench.hold(DERIVED)
+        assert await bench.pool.unload("derived")
+        assert bench.names() == []
+        assert not await bench.pool.unload("base")
+
+
+async def test_a_name_that_was_not_asked_for_is_not_loaded() -> None:
+    async with running() as bench:
+        await bench.hold(BASE)
+        assert not await bench.pool.unload("derived")
+        assert bench.names() == ["base"]
+
+
+async def test_removing_one_name_leaves_the_engine_to_the_other() -> None:
+    async with running() as bench:
+        await bench.hold(BASE)
+        await bench.hold(DERIVED)
+        bench.pool.forget("base")
+        await settle()
+        assert bench.names() == ["derived"]
+        bench.pool.forget("derived")
+        await settle()
+        assert bench.launcher.alive() == []
+
+
+async def test_a_model_that_is_removed_while_it_answers_ends_with_its_last_request() -> None:
+    async with running() as bench:
+        end = asyncio.Event()
+        task = bench.hold(BASE, end, keep_alive_s=-1)
+        await settle()
+        bench.pool.forget("base")
+        await settle()
+        assert bench.names() == ["base"]
+        end.set()
+        assert (await task).engine.state is State.READY
+        await settle()
+        assert bench.launcher.alive() == []
+
+
+async def test_a_new_digest_on_the_same_file_keeps_the_engine() -> None:
+    async with running() as bench:
+        await bench.hold(DERIVED)
+        renewed = fake_model("derived", digest="d" * 64, file="weights")
+        lease = await bench.hold(renewed)
+        assert lease.engine.model is renewed
+        assert [one.digest for one in bench.pool.loaded()] == [renewed.digest]
+        assert len(bench.launcher.engines) == 1
+
+
+async def test_a_name_that_moves_to_another_file_leaves_the_engine_to_the_others() -> None:
+    async with running() as bench:
+        await bench.hold(BASE)
+        await bench.hold(DERIVED)
+        await bench.hold(fake_model("derived", digest="d" * 64, file="others"))
+        shown = [(one.name, one.shared_with) for one in bench.pool.loaded()]
+        assert sorted(shown) == [("base", None), ("derived", None)]
+        assert len(bench.launcher.alive()) == 2
+
+
 # ── crashes ─────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -15,18 +15,20 @@ from tests.engine.test_pool import settings as pool_settings
 
 MODELS = [fake_model(name) for name in ("a", "b", "c")]
 MODELS.append(fake_model("a", digest="e" * 64))
+MODELS.append(fake_model("d", file=MODELS[0].model_path.name))
 TOTAL_BYTES = 10 * MIB
 
 which = st.integers(0, 20)
 operations = st.lists(
     st.one_of(
         st.tuples(
-            st.just("ask"), st.integers(0, 3), st.integers(1, 3), st.sampled_from((None, 0, 5))
+            st.just("ask"), st.integers(0, 4), st.integers(1, 3), st.sampled_from((None, 0, 5))
         ),
         st.tuples(st.just("end"), which),
         st.tuples(st.just("cancel"), which),
         st.tuples(st.just("crash"), which),
-        st.tuples(st.just("unload"), st.sampled_from("abc")),
+        st.tuples(st.just("unload"), st.sampled_from("abcd")),
+        st.tuples(st.just("forget"), st.sampled_from("abcd")),
         st.tuples(st.just("wait"), st.sampled_from((0.1, 2.0, 6.0, 70.0))),
         st.tuples(st.just("step")),
     ),
@@ -64,6 +66,8 @@ class Story:
                     ready[index % len(ready)].crash()
             case ("unload", str(name)):
                 self.others.append(asyncio.create_task(self.bench.pool.unload(name)))
+            case ("forget", str(name)):
+                self.bench.pool.forget(name)
             case ("wait", float(seconds)):
                 await self.bench.clock.advance(seconds)
             case ("step",):

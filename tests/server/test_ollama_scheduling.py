@@ -21,7 +21,7 @@ MODELS = ("one:latest", "two:latest", "three:latest")
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     for name in (MODEL, *MODELS):
-        install(tmp_path, name, context_length=CONTEXT)
+        install(tmp_path, name, context_length=CONTEXT, extra={"general.version": name})
     return tmp_path
 
 

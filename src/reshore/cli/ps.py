@@ -17,6 +17,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """What `ps` reads of the server's `reshore.engine.resident.Loaded`."""
 
     name: str
+    shared_with: str | None = None
     memory_bytes: int
     context_length: int
     slots: int
@@ -42,7 +43,7 @@ def _row(entry: Entry, now_s: float) -> tuple[str, ...]:
     queued = f" (+{entry.queued} queued)" if entry.queued else ""
     return (
         entry.name,
-        human_bytes(entry.memory_bytes),
+        f"with {entry.shared_with}" if entry.shared_with else human_bytes(entry.memory_bytes),
         str(entry.context_length),
         str(entry.slots),
         f"{entry.in_flight}{queued}",

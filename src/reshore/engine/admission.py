@@ -1,8 +1,8 @@
 """Who may use an engine's slots, and who waits: first come, first served, with weights.
 
-A `Line` belongs to one model and outlives its engines: requests that wait keep their place when
-the engine crashes or is unloaded, and the next engine serves them. It is plain data on the event
-loop's thread; the pool alone changes it and never awaits between looking and changing.
+A `Line` belongs to the models that share an engine, and outlives it: requests that wait keep their
+place when the engine crashes or is unloaded, and the next one serves them. It is plain data on the
+event loop's thread; the pool alone changes it and never awaits between looking and changing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import deque
 from typing import Generic, TypeVar
 
 from reshore.errors import Overloaded, ReshoreError
+from reshore.models.facts import Servable
 
 Granted = TypeVar("Granted")
 
@@ -25,9 +26,12 @@ _RETRY_S = (1.0, 120.0)
 class Waiter(Generic[Granted]):
     """A request in the line; `granted` gets what it waits for, or the reason why it will not."""
 
-    __slots__ = ("granted", "keep_alive_s", "since_s", "weight")
+    __slots__ = ("granted", "keep_alive_s", "model", "since_s", "weight")
 
-    def __init__(self, *, weight: int, keep_alive_s: float | None, since_s: float) -> None:
+    def __init__(
+        self, model: Servable, *, weight: int, keep_alive_s: float | None, since_s: float
+    ) -> None:
+        self.model = model
         self.weight = weight
         self.keep_alive_s = keep_alive_s
         self.since_s = since_s
@@ -35,16 +39,14 @@ class Waiter(Generic[Granted]):
 
 
 class Line(Generic[Granted]):
-    """The bounded queue of one model.
+    """The bounded queue of the models that share an engine.
 
     Args:
-        model: name, for messages.
         limit: how many requests may wait while an engine is ready. One may always wait for an
             engine to load, or a limit of 0 would make every cold model unreachable.
     """
 
-    def __init__(self, model: str, limit: int) -> None:
-        self._model = model
+    def __init__(self, limit: int) -> None:
         self._limit = limit
         self._waiting: deque[Waiter[Granted]] = deque()
         self._service_s = _FIRST_GUESS_S
@@ -52,6 +54,10 @@ class Line(Generic[Granted]):
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def models(self) -> tuple[Servable, ...]:
+        """What the waiting requests ask for, one for each."""
+        return tuple(waiter.model for waiter in self._waiting)
 
     def join(self, waiter: Waiter[Granted], *, room: bool | None) -> None:
         """Stand in line.
@@ -67,7 +73,7 @@ class Line(Generic[Granted]):
         places = max(self._limit, 1) if room is None else self._limit
         if queued >= places and not (room and queued == 0):
             raise Overloaded(
-                f"The queue of '{self._model}' is full: {queued} requests wait. "
+                f"The queue of '{waiter.model.name}' is full: {queued} requests wait. "
                 "Try again later, or raise `pool.max_queue`.",
                 retry_after_s=self.retry_after_s(),
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from enum import StrEnum
 from typing import Protocol
 
@@ -34,7 +35,7 @@ class Address(Struct, frozen=True):
 
 
 class Engine(Protocol):
-    """One engine process serving one model over llama.cpp's HTTP API on loopback.
+    """An engine as its requests see it: llama.cpp's HTTP API on loopback.
 
     Endpoints it answers: `/health`, `/v1/chat/completions`, `/v1/chat/completions/input_tokens`,
     `/completion`, `/infill`, `/v1/embeddings`, `/tokenize`, `/detokenize`, `/apply-template`,
@@ -42,7 +43,9 @@ class Engine(Protocol):
     """
 
     @property
-    def model(self) -> Servable: ...
+    def model(self) -> Servable:
+        """What the requests ask for; other models may share the engine."""
+        ...
 
     @property
     def state(self) -> State: ...
@@ -63,25 +66,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def memory_bytes(self) -> int:
-        """What the launch plan expects it to use."""
-        ...
-
-    @property
-    def pid(self) -> int | None: ...
-
-    @property
     def log_tail(self) -> tuple[str, ...]:
         """The last log lines, oldest first."""
-        ...
-
-    async def start(self) -> None:
-        """Start and wait until ready.
-
-        Raises:
-            StartFailed: it exited or was not ready in time; carries the last log lines.
-        Cancellation kills the process.
-        """
         ...
 
     async def stop(self) -> None:
@@ -90,6 +76,27 @@ class Engine(Protocol):
 
     async def wait_exit(self) -> int:
         """Wait until the process has ended; its exit code (negative: signal)."""
+        ...
+
+
+class EngineProcess(Engine, Protocol):
+    """An engine as the pool sees it; `model` is the one that it was started for."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the launch plan expects it to use."""
+        ...
+
+    @property
+    def pid(self) -> int | None: ...
+
+    async def start(self) -> None:
+        """Start and wait until ready.
+
+        Raises:
+            StartFailed: it exited or was not ready in time; carries the last log lines.
+        Cancellation kills the process.
+        """
         ...
 
 
@@ -139,6 +146,10 @@ class LaunchPlan(Struct, frozen=True, kw_only=True):
 class Launcher(Protocol):
     """Plans and makes engines; the pool decides when."""
 
+    def key(self, model: Servable) -> Hashable:
+        """What an engine of the model depends on: models with equal keys share one."""
+        ...
+
     def free_bytes(self) -> int:
         """Main memory that is free now."""
         ...
@@ -151,6 +162,6 @@ class Launcher(Protocol):
         """
         ...
 
-    def launch(self, model: Servable, plan: LaunchPlan) -> Engine:
+    def launch(self, model: Servable, plan: LaunchPlan) -> EngineProcess:
         """An engine in state `stopped`, ready for `start()`."""
         ...

@@ -9,6 +9,7 @@ import shutil
 import socket
 import sys
 import tempfile
+from collections.abc import Hashable
 from pathlib import Path
 
 import msgspec
@@ -41,6 +42,21 @@ class EngineLauncher:
         self._config = config
         self._hardware = hardware
         self._run_dir = run_dir
+
+    def key(self, model: Servable) -> Hashable:
+        """The files, the chat template and the settings that its engine is started with.
+
+        A model's system prompt, parameters and example turns are no part of it: requests bring
+        these. So all that `FROM` makes of one model has one engine.
+        """
+        return (
+            model.model_path,
+            model.projector_path,
+            model.adapter_paths,
+            templates.argument(model.template),
+            model.embeds,
+            self._config.engine_for(model.name),
+        )
 
     def free_bytes(self) -> int:
         """Main memory that is free now, within the limit of this process's cgroup."""

@@ -1,8 +1,12 @@
 """The pool: which models are in memory, and which request may use them when.
 
-    lease ─→ line of the model ─→ engine serving? slots free? ─→ granted
-                    │ no engine
-                    └→ line for room (all models, first come first served) ─→ load ─→ serving
+    lease ─→ line of the engine ─→ engine serving? slots free? ─→ granted
+                    │ none there
+                    └→ line for room (all engines, first come first served) ─→ load ─→ serving
+
+Models whose engines would be the same (`Launcher.key`: what `FROM` makes of one model, its copies)
+share one, and what happens to it happens to all of them: the last request's keep_alive holds, and
+whoever is unloaded takes the others along.
 
 All state belongs to the event loop's single thread; see `residency` for the rule that makes locks
 unnecessary.
@@ -11,7 +15,7 @@ unnecessary.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Hashable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -19,6 +23,7 @@ from reshore.clock import Clock
 from reshore.config import PoolConfig
 from reshore.engine.admission import Waiter
 from reshore.engine.base import Engine, Launcher
+from reshore.engine.borrowed import Borrowed
 from reshore.engine.residency import Residency, shutting_down
 from reshore.engine.resident import Berth, Loaded, Phase, Resident, describe
 from reshore.engine.turns import Turns
@@ -68,10 +73,11 @@ class Pool:
         clock: Clock,
         turns: Turns | None = None,
     ) -> None:
+        self._launcher = launcher
         self._settings = settings
         self._clock = clock
         self._turns = turns
-        self._berths: dict[tuple[str, str, bool], Berth] = {}
+        self._berths: dict[Hashable, Berth] = {}
         self._residency = Residency(
             launcher,
             settings,
@@ -120,8 +126,8 @@ class Pool:
         """Wait for slots of the model's engine; the model is loaded if it is not.
 
         Args:
-            model: what to serve. A changed digest under the same name is another model: it gets
-                an engine of its own, and the former one ends when its requests have.
+            model: what to serve. When its name comes to mean another engine, the former one ends
+                with its requests, unless other models share it.
             weight: how many slots the request takes, at most all that the engine has.
             keep_alive_s: how long the engine stays after this and later requests; negative: for
                 ever, 0: not at all; None: as the engine's last request said, or `[pool]`.
@@ -155,15 +161,20 @@ class Pool:
         return self._present
 
     def loaded(self) -> tuple[Loaded, ...]:
-        """Every engine there is, the one that stays longest first."""
+        """Every model that has an engine, the one that stays longest first.
+
+        Those that share one follow each other.
+        """
         now_s, wall_s = self._clock.monotonic(), self._clock.wall()
         shown = [describe(r, now_s=now_s, wall_s=wall_s) for r in self._residency.residents()]
         for_ever = float("inf")
-        shown.sort(key=lambda one: one.expires_at or for_ever, reverse=True)
-        return tuple(shown)
+        shown.sort(key=lambda sharing: sharing[0].expires_at or for_ever, reverse=True)
+        return tuple(one for sharing in shown for one in sharing)
 
     async def unload(self, name: str) -> bool:
-        """Unload a model: running requests finish first, later ones load it anew.
+        """Unload a model, and those that share its engine.
+
+        Running requests finish first, later ones load it anew.
 
         Returns:
             Whether an engine was unloaded. A load in progress is left to those who wait for it.
@@ -172,13 +183,19 @@ class Pool:
         residents = [
             resident
             for resident in self._residency.residents()
-            if resident.engine.model.name == name and resident.phase is not Phase.LOADING
+            if name in resident.uses and resident.phase is not Phase.LOADING
         ]
         for resident in residents:
             self._residency.retire(resident)
         for resident in residents:
             await resident.gone.wait()
         return bool(residents)
+
+    def forget(self, name: str) -> None:
+        """A model was removed: its engine ends with its requests, unless others share it."""
+        for resident in self._residency.residents():
+            if name in resident.uses:
+                self._part(resident, name)
 
     async def drain(self) -> None:
         """Refuse new requests and wait until the accepted ones have ended.
@@ -198,14 +215,14 @@ class Pool:
         if self._draining:
             raise shutting_down()
         waiter: Waiter[Resident] = Waiter(
-            weight=weight, keep_alive_s=keep_alive_s, since_s=self._clock.monotonic()
+            model, weight=weight, keep_alive_s=keep_alive_s, since_s=self._clock.monotonic()
         )
         self._enter()
         try:
             resident = await self._admitted(self._berth_for(model), waiter)
             granted_s = self._clock.monotonic()
             try:
-                yield _granted(resident, waiter.since_s, granted_s)
+                yield _granted(resident, waiter, granted_s)
             finally:
                 held_s = self._clock.monotonic() - granted_s
                 resident.berth.line.served(held_s / max(1, resident.engine.slots))
@@ -245,22 +262,24 @@ class Pool:
             self._release(granted.result(), waiter)
 
     def _berth_for(self, model: Servable) -> Berth:
-        key = (model.name, model.digest, model.embeds)
+        key = self._launcher.key(model)
         berth = self._berths.get(key)
         if berth is None:
             now_s = self._clock.monotonic()
             self._berths = {k: b for k, b in self._berths.items() if not b.empty(now_s)}
             berth = self._berths[key] = Berth(model, self._settings.max_queue)
+        elif berth.resident is None and not berth.line:
+            berth.model = model
         for other in self._residency.residents():
-            loaded = other.engine.model
-            if loaded.name == model.name and loaded.digest != model.digest:
-                self._supersede(other)
+            use = other.uses.get(model.name)
+            if use and use.model.digest != model.digest and other.berth is not berth:
+                self._part(other, model.name)
         return berth
 
-    def _supersede(self, resident: Resident) -> None:
-        """The name means other bytes now; who stands in the old line is still served from it."""
-        resident.keep_alive_s = 0.0
-        if resident.idle:
+    def _part(self, resident: Resident, name: str) -> None:
+        """The name means another engine, or none; who stands in the line is still served."""
+        resident.forget(name)
+        if resident.idle and not resident.wanted:
             self._residency.retire(resident)
 
     def _advance(self, berth: Berth) -> None:
@@ -282,15 +301,13 @@ class Pool:
             resident.cancel_timer()
             if resident.leases == 0 and self._turns is not None and resident.on_cpu:
                 self._turns.enter(resident, threads=resident.plan.threads)
-            resident.leases += 1
-            resident.slots_used += resident.slots_for(waiter.weight)
+            resident.take(waiter.model, waiter.weight)
             if waiter.keep_alive_s is not None:
                 resident.keep_alive_s = waiter.keep_alive_s
             waiter.granted.set_result(resident)
 
     def _release(self, resident: Resident, waiter: Waiter[Resident]) -> None:
-        resident.leases -= 1
-        resident.slots_used -= resident.slots_for(waiter.weight)
+        resident.give_back(waiter.model, waiter.weight)
         resident.last_used_s = self._clock.monotonic()
         if resident.serving:
             self._grant(resident)
@@ -316,7 +333,10 @@ class Pool:
         return self._group.create_task(work)
 
 
-def _granted(resident: Resident, since_s: float, granted_s: float) -> Lease:
-    load_s = max(0.0, min(resident.ready_s, granted_s) - since_s)
-    queued_s = max(0.0, granted_s - since_s - load_s)
-    return Lease(resident.engine, queued_ms=queued_s * 1e3, load_ms=load_s * 1e3)
+def _granted(resident: Resident, waiter: Waiter[Resident], granted_s: float) -> Lease:
+    load_s = max(0.0, min(resident.ready_s, granted_s) - waiter.since_s)
+    queued_s = max(0.0, granted_s - waiter.since_s - load_s)
+    engine: Engine = resident.engine
+    if engine.model is not waiter.model:
+        engine = Borrowed(engine, waiter.model)
+    return Lease(engine, queued_ms=queued_s * 1e3, load_ms=load_s * 1e3)

@@ -116,7 +116,7 @@ class Residency:
         """The engine's last request has ended: end it now, later, or never."""
         if resident.phase is Phase.RETIRING:
             self._end_soon(resident)
-        elif resident.idle and resident.keep_alive_s == 0:
+        elif resident.idle and (resident.keep_alive_s == 0 or not resident.wanted):
             self.retire(resident)
         elif resident.idle:
             self._keep_alive(resident)
@@ -162,7 +162,7 @@ class Residency:
     def _wait_for_room(self, berth: Berth, room: Evict) -> None:
         for key in room.keys:
             resident = self._residents[key]
-            log.info("evicting %s to load %s", resident.engine.model.name, berth.model.name)
+            log.info("evicting %s to load %s", resident.names, berth.model.name)
             self._detach(resident)
             resident.phase = Phase.RETIRING
             if resident.leases == 0:
@@ -267,12 +267,12 @@ class Residency:
         code = await resident.engine.wait_exit()
         if resident.phase not in (Phase.SERVING, Phase.RETIRING):
             return
-        name, tail = resident.engine.model.name, resident.engine.log_tail
+        tail = resident.engine.log_tail
         log.error(
             "the engine of %s ended by itself (code %d)",
-            name,
+            resident.names,
             code,
-            extra={"model": name, "log_tail": tail[-_LOGGED_LINES:]},
+            extra={"model": resident.engine.model.name, "log_tail": tail[-_LOGGED_LINES:]},
         )
         resident.berth.note_death(self._clock.monotonic(), tail)
         self._detach(resident)
@@ -314,7 +314,7 @@ class Residency:
         try:
             await resident.engine.stop()
         except Exception:
-            log.exception("ending the engine of %s failed", resident.engine.model.name)
+            log.exception("ending the engine of %s failed", resident.names)
         self._gone(resident)
 
     def _gone(self, resident: Resident) -> None:

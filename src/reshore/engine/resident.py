@@ -1,4 +1,5 @@
-"""What the pool keeps per model (`Berth`) and per engine (`Resident`), and what it shows of them.
+"""What the pool keeps per engine (`Resident`) and, beyond its end, for the models that share it
+(`Berth`), and what it shows of them.
 
 Both are plain mutable records that only the pool changes, on the event loop's thread.
 """
@@ -6,13 +7,13 @@ Both are plain mutable records that only the pool changes, on the event loop's t
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from enum import StrEnum
 
 from msgspec import Struct
 
 from reshore.engine.admission import Line
-from reshore.engine.base import Engine, LaunchPlan, State
+from reshore.engine.base import EngineProcess, LaunchPlan, State
 from reshore.errors import StartFailed
 from reshore.models.facts import Servable
 
@@ -38,17 +39,40 @@ class Phase(StrEnum):
     GONE = "gone"
 
 
-class Resident:
-    """One engine from the moment that room was made for it until its process has ended."""
+class Use:
+    """What a model has of an engine.
 
-    def __init__(self, berth: Berth, engine: Engine, plan: LaunchPlan, keep_alive_s: float) -> None:
+    Attributes:
+        leases: its requests that have slots.
+        current: further ones will come here; not when the name was removed or means another engine.
+    """
+
+    __slots__ = ("current", "leases", "model")
+
+    def __init__(self, model: Servable) -> None:
+        self.model = model
+        self.leases = 0
+        self.current = True
+
+
+class Resident:
+    """One engine from the moment that room was made for it until its process has ended.
+
+    Attributes:
+        uses: by the names of the models that it was loaded for or has answered as, in the order of
+            their first requests.
+    """
+
+    def __init__(
+        self, berth: Berth, engine: EngineProcess, plan: LaunchPlan, keep_alive_s: float
+    ) -> None:
         self.berth = berth
         self.engine = engine
         self.plan = plan
         self.keep_alive_s = keep_alive_s
         self.key = 0
         self.phase = Phase.LOADING
-        self.leases = 0
+        self.uses = {engine.model.name: Use(engine.model)}
         self.slots_used = 0
         self.ready_s = 0.0
         self.last_used_s = 0.0
@@ -76,6 +100,20 @@ class Resident:
         return self.phase in (Phase.RETIRING, Phase.STOPPING)
 
     @property
+    def leases(self) -> int:
+        return sum(use.leases for use in self.uses.values())
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a name still means this engine."""
+        return any(use.current for use in self.uses.values())
+
+    @property
+    def names(self) -> str:
+        """What it is called in logs."""
+        return ", ".join(self.uses) or self.engine.model.name
+
+    @property
     def idle(self) -> bool:
         return self.serving and self.leases == 0
 
@@ -91,6 +129,28 @@ class Resident:
     def has_room_for(self, weight: int) -> bool:
         return self.slots_used + self.slots_for(weight) <= self.engine.slots
 
+    def take(self, model: Servable, weight: int) -> None:
+        """A request gets its slots."""
+        use = self.uses.setdefault(model.name, Use(model))
+        use.model, use.current = model, True
+        use.leases += 1
+        self.slots_used += self.slots_for(weight)
+
+    def give_back(self, model: Servable, weight: int) -> None:
+        """It has ended."""
+        use = self.uses[model.name]
+        use.leases -= 1
+        self.slots_used -= self.slots_for(weight)
+        if not use.current:
+            self.forget(model.name)
+
+    def forget(self, name: str) -> None:
+        """The name does not mean this engine any more; requests of its that run are finished."""
+        use = self.uses[name]
+        use.current = False
+        if not use.leases:
+            del self.uses[name]
+
     def cancel_timer(self) -> None:
         self.expires_s = None
         if self.timer is not None:
@@ -99,11 +159,15 @@ class Resident:
 
 
 class Berth:
-    """A model's place in the pool: its line of waiting requests, and its engine if it has one."""
+    """A place in the pool: the line of requests that one engine can serve, and it if there is one.
+
+    Attributes:
+        model: the one for which an engine was asked first, which is loaded in its name.
+    """
 
     def __init__(self, model: Servable, max_queue: int) -> None:
         self.model = model
-        self.line: Line[Resident] = Line(model.name, max_queue)
+        self.line: Line[Resident] = Line(max_queue)
         self.resident: Resident | None = None
         self.waiting_since_s: float | None = None
         self.patience: asyncio.Task[None] | None = None
@@ -141,7 +205,8 @@ class Loaded(Struct, frozen=True, kw_only=True):
 
     Attributes:
         name, digest, size: of the model; `size` is what its blobs take on disk, in bytes.
-        memory_bytes, gpu_bytes: what the launch plan expects it to use.
+        shared_with: the model above it whose engine it shares, and whose memory; None if none.
+        memory_bytes, gpu_bytes: what the launch plan expects the engine to use.
         expires_at: when it will be unloaded if no further request comes, seconds since the epoch;
             counted from now while it works; None: never.
         in_flight: requests that have slots; queued: requests that wait for some.
@@ -152,6 +217,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
     name: str
     digest: str
     size: int
+    shared_with: str | None
     memory_bytes: int
     gpu_bytes: int
     expires_at: float | None
@@ -165,25 +231,35 @@ class Loaded(Struct, frozen=True, kw_only=True):
     notices: tuple[str, ...]
 
 
-def describe(resident: Resident, *, now_s: float, wall_s: float) -> Loaded:
-    """What is to be said of an engine now."""
-    model, plan = resident.engine.model, resident.plan
+def describe(resident: Resident, *, now_s: float, wall_s: float) -> list[Loaded]:
+    """What is to be said of an engine now, by the models that use it or wait for it."""
+    waiting = resident.berth.line.models() if resident.berth.resident is resident else ()
+    queued = Counter(model.name for model in waiting)
+    in_flight = {name: use.leases for name, use in resident.uses.items()}
+    models = [use.model for use in resident.uses.values()] + list(waiting)
+    by_name = {model.name: model for model in models or [resident.engine.model]}
+    first, *_ = by_name
+    plan = resident.plan
     due_s = now_s if resident.leaving else resident.expires_s
     if due_s is None and resident.keep_alive_s >= 0:
         due_s = now_s + resident.keep_alive_s
-    return Loaded(
-        name=model.name,
-        digest=model.digest,
-        size=model.size,
-        memory_bytes=plan.memory_bytes,
-        gpu_bytes=plan.gpu_bytes,
-        expires_at=None if due_s is None else wall_s + due_s - now_s,
-        in_flight=resident.leases,
-        queued=len(resident.berth.line) if resident.berth.resident is resident else 0,
-        state=resident.engine.state,
-        unloading=resident.leaving,
-        context_length=plan.context_length,
-        slots=plan.slots,
-        pid=resident.engine.pid,
-        notices=plan.notices,
-    )
+    return [
+        Loaded(
+            name=name,
+            digest=model.digest,
+            size=model.size,
+            shared_with=None if name == first else first,
+            memory_bytes=plan.memory_bytes,
+            gpu_bytes=plan.gpu_bytes,
+            expires_at=None if due_s is None else wall_s + due_s - now_s,
+            in_flight=in_flight.get(name, 0),
+            queued=queued[name],
+            state=resident.engine.state,
+            unloading=resident.leaving,
+            context_length=plan.context_length,
+            slots=plan.slots,
+            pid=resident.engine.pid,
+            notices=plan.notices,
+        )
+        for name, model in by_name.items()
+    ]

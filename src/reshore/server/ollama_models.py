@@ -138,14 +138,14 @@ class Copy(ManagementEndpoint):
 
 
 class Delete(ManagementEndpoint):
-    """`DELETE /api/delete`; a model that is loaded is unloaded once its requests have ended."""
+    """`DELETE /api/delete`; its engine, unless others share it, ends with its requests."""
 
     async def answer(self, exchange: Exchange) -> None:
         request = await self._decoded(exchange, DeleteRequest)
         name = checked_name(request.asked, f'name "{request.asked}" is invalid')
         removed = await blocking(self._services.store.remove, name)
+        self._services.pool.forget(str(removed))
         await exchange.reply(200, b"")
-        await self._services.pool.unload(str(removed))
 
 
 def checked_name(text: str, otherwise: str) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 
-from reshore.engine.base import Address, Engine, LaunchPlan, State
+from reshore.engine.base import Address, LaunchPlan, State
 from reshore.errors import OutOfMemory, StartFailed
 from reshore.models.facts import GgufFacts, Servable
 
@@ -14,7 +14,11 @@ MIB = 1024 * 1024
 
 
 def fake_model(
-    name: str = "tiny:latest", *, digest: str | None = None, block_count: int = 2
+    name: str = "tiny:latest",
+    *,
+    digest: str | None = None,
+    block_count: int = 2,
+    file: str | None = None,
 ) -> Servable:
     """A model that only fakes can serve: its file does not exist.
 
@@ -22,7 +26,9 @@ def fake_model(
         name: of the model.
         digest: of its manifest; made from the name if None.
         block_count: layers, for tests of what lies on a GPU.
+        file: name of its file; models of one file share an engine. The digest if None.
     """
+    digest = digest or name.encode().hex().ljust(64, "0")[:64]
     facts = GgufFacts(
         architecture="llama",
         name=name,
@@ -48,8 +54,8 @@ def fake_model(
     )
     return Servable(
         name=name,
-        digest=digest or name.encode().hex().ljust(64, "0")[:64],
-        model_path=Path("/nonexistent") / name,
+        digest=digest,
+        model_path=Path("/nonexistent") / (file or digest),
         projector_path=None,
         facts=facts,
         capabilities=("completion",),
@@ -206,6 +212,9 @@ class FakeLauncher:
         """The engines that a real machine would have processes of."""
         return [engine for engine in self.engines if engine.alive]
 
+    def key(self, model: Servable) -> Hashable:
+        return model.model_path, model.embeds
+
     def free_bytes(self) -> int:
         return self._total_bytes - sum(engine.memory_bytes for engine in self.alive())
 
@@ -234,7 +243,7 @@ class FakeLauncher:
             compute_bytes=0,
         )
 
-    def launch(self, model: Servable, plan: LaunchPlan) -> Engine:
+    def launch(self, model: Servable, plan: LaunchPlan) -> FakeEngine:
         engine = FakeEngine(
             model,
             plan,
