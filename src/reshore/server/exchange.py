@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from msgspec import structs
 from starlette.types import Receive, Scope, Send
 
 from reshore.backends.answer import Answer
@@ -123,9 +124,16 @@ class Exchange:
 
     async def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.status = status
-        if self.decision is not None:
-            headers.append(decision_header(self.decision, self._target()))
+        if (decision := self.decided()) is not None:
+            headers.append(decision_header(decision, self._target()))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    def decided(self) -> Decision | None:
+        """What was decided, and what came of it that was not known then."""
+        decision, journal = self.decision, self.journal
+        if decision is None or journal is None or not journal.notes:
+            return decision
+        return structs.replace(decision, why="; ".join((decision.why, *journal.notes)))
 
     def _target(self) -> Target | None:
         return self._answer.target if self._answer is not None else None
@@ -148,7 +156,7 @@ class Exchange:
             usage=measured.usage if measured else None,
             timings=measured.timings if measured else None,
             error=error,
-            decision=self.decision,
+            decision=self.decided(),
             attempts=self.journal.attempts() if self.journal is not None else (),
             wall_s=self.wall_s,
         )
