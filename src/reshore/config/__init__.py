@@ -19,6 +19,7 @@ from reshore.config.keys import OLLAMA_NAMES, is_table, keys, variable
 from reshore.config.ledger import LedgerConfig, PriceConfig, without_password
 from reshore.config.limits import LimitsConfig
 from reshore.config.load import Layers, load, read_layers
+from reshore.config.metrics import MetricsConfig
 from reshore.config.models import ModelConfig, model_settings
 from reshore.config.pool import PoolConfig
 from reshore.config.routes import PrivacyConfig, RouteConfig
@@ -40,6 +41,7 @@ __all__ = [
     "Layers",
     "LedgerConfig",
     "LimitsConfig",
+    "MetricsConfig",
     "ModelConfig",
     "PoolConfig",
     "PriceConfig",

@@ -12,6 +12,7 @@ from reshore.config.durations import Seconds
 from reshore.config.engine import EngineConfig
 from reshore.config.ledger import LedgerConfig, PriceConfig
 from reshore.config.limits import LimitsConfig
+from reshore.config.metrics import MetricsConfig
 from reshore.config.models import ModelConfig, model_settings
 from reshore.config.pool import PoolConfig
 from reshore.config.routes import PrivacyConfig, RouteConfig
@@ -62,6 +63,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = {}
     privacy: PrivacyConfig = PrivacyConfig()
     ledger: LedgerConfig = LedgerConfig()
+    metrics: MetricsConfig = MetricsConfig()
     prices: Annotated[
         dict[str, PriceConfig | list[PriceConfig]],
         Meta(description="model, or glob, -> what its tokens cost"),
