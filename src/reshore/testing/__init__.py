@@ -10,12 +10,22 @@ from __future__ import annotations
 
 from reshore.testing.clock import MovableClock, settle
 from reshore.testing.engines import MIB, FakeEngine, FakeLauncher, fake_model
+from reshore.testing.performing import Received
+from reshore.testing.script import FAULTS, Scenario, Script, load_scenario, named_fault
+from reshore.testing.upstream import ScriptedUpstream
 
 __all__ = [
+    "FAULTS",
     "MIB",
     "FakeEngine",
     "FakeLauncher",
     "MovableClock",
+    "Received",
+    "Scenario",
+    "Script",
+    "ScriptedUpstream",
     "fake_model",
+    "load_scenario",
+    "named_fault",
     "settle",
 ]

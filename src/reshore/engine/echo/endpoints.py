@@ -65,7 +65,7 @@ class EchoEngine:
             connection.respond(400, error_body(400, str(error), _INVALID))
 
     def _authorize(self, request: Request) -> None:
-        if not hmac.compare_digest(request.authorization.encode(), self._bearer):
+        if not hmac.compare_digest(request.header("authorization").encode(), self._bearer):
             raise Refused(401, "Invalid API Key", "authentication_error")
 
     def _get(self, path: str) -> Any:

@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 server side for the scripted engine: keep-alive, chunked streams.
+"""A small HTTP/1.1 server side for scripted servers: keep-alive, chunked streams.
 
 It notices at once when a client leaves, and sends every event in a segment of its own.
 """
@@ -6,6 +6,8 @@ It notices at once when a client leaves, and sends every event in a segment of i
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
@@ -13,16 +15,29 @@ from http import HTTPStatus
 import httptools
 from msgspec import Struct
 
+LAST_CHUNK = b"0\r\n\r\n"
+
 _JSON = "application/json; charset=utf-8"
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """A request with its whole body."""
+    """A request with its whole body. `target` is its path with the query; header names are in
+    lower case."""
 
     method: str
-    path: str
-    authorization: str
+    target: str
+    headers: list[tuple[str, str]]
     body: bytes
+    keep_alive: bool = True
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+    def header(self, name: str) -> str:
+        """The last value of a header; empty if there is none."""
+        return next((value for key, value in reversed(self.headers) if key == name), "")
 
 
 Handler = Callable[["Connection", Request], None]
@@ -41,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[Request] = deque()
         self._busy = False
+        self._keep_alive = True
         self._transport: asyncio.Transport
         self.writable = True
         self.on_leave: Callable[[], None] | None = None
@@ -81,15 +97,14 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._url = b""
-        self._authorization = ""
+        self._headers: list[tuple[str, str]] = []
         self._body: list[bytes] = []
 
     def on_url(self, url: bytes) -> None:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() == b"authorization":
-            self._authorization = value.decode("latin-1")
+        self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
 
     def on_body(self, body: bytes) -> None:
         self._body.append(body)
@@ -98,9 +113,10 @@ class Connection(asyncio.Protocol):
         self._waiting.append(
             Request(
                 method=self._parser.get_method().decode("ascii"),
-                path=self._url.decode("latin-1").partition("?")[0],
-                authorization=self._authorization,
+                target=self._url.decode("latin-1"),
+                headers=self._headers,
                 body=b"".join(self._body),
+                keep_alive=self._parser.should_keep_alive(),
             )
         )
         if not self._busy:
@@ -124,18 +140,29 @@ class Connection(asyncio.Protocol):
 
     def end(self) -> None:
         """Finish the stream."""
-        self._transport.write(b"0\r\n\r\n")
+        self._transport.write(LAST_CHUNK)
         self._next()
 
-    def cut(self) -> None:
-        """Break the connection off."""
+    def finish(self) -> None:
+        """Go on to the next request: what was sent was a whole reply."""
+        self._next()
+
+    def cut(self, *, reset: bool = False) -> None:
+        """Break the connection off; `reset`: with a RST, as a crashed machine's peer sees it."""
+        if reset and (plain := self._transport.get_extra_info("socket")) is not None:
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self._transport.abort()
 
     def _next(self) -> None:
         self.on_leave = self.on_writable = None
+        if not self._keep_alive:
+            self._transport.close()
+            return
         self._busy = bool(self._waiting)
         if self._waiting:
-            self._handler(self, self._waiting.popleft())
+            request = self._waiting.popleft()
+            self._keep_alive = request.keep_alive
+            self._handler(self, request)
 
     def _head(self, status: int, content_type: str, length: str) -> bytes:
         return (

@@ -129,7 +129,7 @@ def make_script(
     if text.startswith(_DIRECTIVE):
         directive = msgspec.json.decode(text.removeprefix(_DIRECTIVE), type=Directive)
         scripted = directive.text if directive.text is not None else ""
-        pieces = tuple(_PIECE.findall(scripted)) or ("echo",)
+        pieces = split(scripted) or ("echo",)
     if directive.reflect:
         pieces, limit, room = (body.decode("utf-8", "replace"),), None, max(room, 1)
     return Script(
@@ -138,7 +138,7 @@ def make_script(
         limit=limit if directive.forever else min(limit or room, room),
         stop=stop,
         calls=directive.tool_calls,
-        reasoning=tuple(_PIECE.findall(directive.reasoning)),
+        reasoning=split(directive.reasoning),
         finish=directive.finish,
         ttft_s=_chosen(directive.ttft_ms, knobs.ttft_ms) / 1000,
         gap_s=_chosen(directive.gap_ms, knobs.gap_ms) / 1000,
@@ -147,6 +147,11 @@ def make_script(
         fault_after=_chosen(directive.fault_after, knobs.fault_after),
         status=directive.status,
     )
+
+
+def split(text: str) -> tuple[str, ...]:
+    """A text as its tokens: words, each with the blanks before it."""
+    return tuple(_PIECE.findall(text))
 
 
 def _length(
