@@ -32,7 +32,7 @@
     │   ├── SourceError             a registry, package index or file could not give the model
     │   │   ├── LicenceNotAccepted  its terms ask for consent; carries them
     │   │   └── UnfitSource         it could be had, and llama.cpp cannot answer with it (state)
-    │   └── ModelInUse
+    │   └── ReadOnlyModel           it is in a store that is only read (model, root)
     ├── RouteError                  a route cannot be set
     │   ├── RouteNotFound           no such route, or no such version in the history
     │   └── RouteConflict           somebody else changed the routes in the meantime (version)
@@ -410,8 +410,22 @@ class UnfitSource(SourceError):
         self.state = state
 
 
-class ModelInUse(StoreError):
-    """The model cannot be changed while it is being used."""
+class ReadOnlyModel(StoreError):
+    """The model cannot be removed: its store is another program's and only read.
+
+    Args:
+        model: its name.
+        root: the folder of the store.
+    """
+
+    def __init__(self, model: str, *, root: str) -> None:
+        super().__init__(
+            f"{model} cannot be removed here: it is in a store that is only read ({root}). Remove "
+            "it with the program that keeps the store (`ollama rm`), or take the store out of "
+            "`read_models` (OLLAMA_MODELS)."
+        )
+        self.model = model
+        self.root = root
 
 
 class RouteError(ReshoreError):

@@ -545,10 +545,10 @@ async def test_removing_one_name_leaves_the_engine_to_the_other() -> None:
     async with running() as bench:
         await bench.hold(BASE)
         await bench.hold(DERIVED)
-        bench.pool.forget("base")
+        await bench.pool.forget("base")
         await settle()
         assert bench.names() == ["derived"]
-        bench.pool.forget("derived")
+        await bench.pool.forget("derived")
         await settle()
         assert bench.launcher.alive() == []
 
@@ -558,7 +558,7 @@ async def test_a_model_that_is_removed_while_it_answers_ends_with_its_last_reque
         end = asyncio.Event()
         task = bench.hold(BASE, end, keep_alive_s=-1)
         await settle()
-        bench.pool.forget("base")
+        await bench.pool.forget("base")
         await settle()
         assert bench.names() == ["base"]
         end.set()

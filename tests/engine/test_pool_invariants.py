@@ -43,7 +43,7 @@ class Story:
         self.bench = bench
         self.limit = limit
         self.asked: list[tuple[asyncio.Task[Lease], asyncio.Event]] = []
-        self.others: list[asyncio.Task[bool]] = []
+        self.others: list[asyncio.Task[bool] | asyncio.Task[None]] = []
 
     async def play(self, operation: tuple[object, ...]) -> None:
         match operation:
@@ -67,7 +67,7 @@ class Story:
             case ("unload", str(name)):
                 self.others.append(asyncio.create_task(self.bench.pool.unload(name)))
             case ("forget", str(name)):
-                self.bench.pool.forget(name)
+                self.others.append(asyncio.create_task(self.bench.pool.forget(name)))
             case ("wait", float(seconds)):
                 await self.bench.clock.advance(seconds)
             case ("step",):

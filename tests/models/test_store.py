@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reshore.config import load
-from reshore.errors import BadModelFile, BadName, StoreError, UnknownModel
+from reshore.errors import BadModelFile, BadName, ReadOnlyModel, UnknownModel
 from reshore.models.manifest import (
     CONFIG_TYPE,
     MODEL_TYPE,
@@ -117,7 +117,7 @@ class TestReadOnlyStores:
         assert both.resolve("m").model_path.is_relative_to(theirs.root)
         (listed,) = both.list()
         assert listed.read_only
-        with pytest.raises(StoreError, match="only read"):
+        with pytest.raises(ReadOnlyModel, match=str(theirs.root)):
             both.remove("m")
         assert tree(theirs.root) == before
 

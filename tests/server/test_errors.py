@@ -21,6 +21,7 @@ def instances() -> list[errors.ReshoreError]:
         errors.UpstreamStatus: errors.UpstreamStatus("no", backend="b", status=500),
         errors.DigestMismatch: errors.DigestMismatch("blob", want="a", got="b"),
         errors.UnfitSource: errors.UnfitSource("m", called="m", state="unsupported", why="no"),
+        errors.ReadOnlyModel: errors.ReadOnlyModel("m", root="/far"),
         errors.LicenceNotAccepted: errors.LicenceNotAccepted("m", licence="l", text="t"),
     }
     found = []
@@ -61,6 +62,7 @@ def test_each_error_is_an_object_that_openais_clients_read(error: errors.Reshore
         (errors.Crashed("x", model="m"), 502),
         (errors.Unsupported("x"), 400),
         (errors.UnfitModel("m", state="needs a fix", why="x"), 400),
+        (errors.ReadOnlyModel("m", root="/far"), 403),
     ],
 )
 def test_statuses(error: errors.ReshoreError, status: int) -> None:

@@ -490,6 +490,22 @@ class TestCopyAndDelete:
             assert (status, set(json.loads(reply))) == (400, {"error"}), (path, reply)
         assert tree(store) == before
 
+    async def test_a_model_of_a_store_that_is_only_read_is_not_removed(
+        self, server: Server, tmp_path: Path
+    ) -> None:
+        theirs = server.app.services.store.root
+        before = tree(server.app.services.store)
+        reading = {"read_models": [str(theirs)]}
+        async with running(echo_config(tmp_path / "other", **reading)) as other:
+            status, reply = await call(other, "DELETE", "/api/delete", {"model": "tiny"})
+            assert status == 403
+            error = json.loads(reply)
+            assert set(error) == {"error"}
+            assert "tiny:latest" in error["error"]
+            assert str(theirs) in error["error"]
+            assert await names(other) == {"tiny:latest"}
+        assert tree(server.app.services.store) == before
+
     async def test_a_wrong_method_is_said(self, server: Server) -> None:
         status, reply = await call(server, "POST", "/api/delete", {"model": "tiny"})
         assert status == 405

@@ -221,6 +221,14 @@ async def test_the_admin_api_tells_and_stops_what_is_loaded(home: Path) -> None:
             assert json.loads(await response.text()) == []
 
 
+async def test_the_admin_api_is_told_of_models_that_were_removed(home: Path) -> None:
+    async with running(echo_config(home), admin=True) as server:
+        await server.chat("hi", max_tokens=1)
+        server.app.services.store.remove(MODEL)
+        await server.post("/admin/forget", {"model": MODEL})
+        assert server.app.services.pool.loaded() == ()
+
+
 async def test_preloaded_models_are_there_from_the_start(home: Path) -> None:
     config = echo_config(home, **{"pool.preload": [MODEL, "nobody:1"]})
     async with running(config, admin=True) as server:

@@ -60,6 +60,10 @@ class AdminClient:
         reply = msgspec.json.decode(self.post("/admin/stop", {"model": model}))
         return bool(reply["stopped"])
 
+    def forget(self, model: str) -> None:
+        """Tell that a model was removed: its engine ends, unless other models share it."""
+        self.post("/admin/forget", {"model": model})
+
     def stream(
         self, path: str, body: Any, *, notices: dict[str, str] | None = None
     ) -> Generator[dict[str, Any]]:

@@ -58,7 +58,7 @@ def _unload(server: AdminClient, name: str) -> None:
     if not server.running():
         return
     try:
-        server.stop(name)
+        server.forget(name)
     except BackendError as error:
         note(f"warning: {name} is removed, but the server did not unload it: {error}")
 

@@ -191,11 +191,15 @@ class Pool:
             await resident.gone.wait()
         return bool(residents)
 
-    def forget(self, name: str) -> None:
-        """A model was removed: its engine ends with its requests, unless others share it."""
-        for resident in self._residency.residents():
-            if name in resident.uses:
-                self._part(resident, name)
+    async def forget(self, name: str) -> None:
+        """A model was removed: its engine ends with its requests, unless others share it.
+
+        Waits for the end of engines that were idle. Cancellation ends the waiting, not the ending.
+        """
+        users = [one for one in self._residency.residents() if name in one.uses]
+        ending = [resident for resident in users if self._part(resident, name)]
+        for resident in ending:
+            await resident.gone.wait()
 
     async def drain(self) -> None:
         """Refuse new requests and wait until the accepted ones have ended.
@@ -276,11 +280,17 @@ class Pool:
                 self._part(other, model.name)
         return berth
 
-    def _part(self, resident: Resident, name: str) -> None:
-        """The name means another engine, or none; who stands in the line is still served."""
+    def _part(self, resident: Resident, name: str) -> bool:
+        """The name means another engine, or none; who stands in the line is still served.
+
+        Returns:
+            Whether the engine ends now.
+        """
         resident.forget(name)
-        if resident.idle and not resident.wanted:
+        ends = resident.idle and not resident.wanted
+        if ends:
             self._residency.retire(resident)
+        return ends
 
     def _advance(self, berth: Berth) -> None:
         """Do what the berth needs next: grant, load, or give up a load that nobody waits for."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from reshore.config import Config, ModelConfig
-from reshore.errors import BadModelFile, StoreError
+from reshore.errors import BadModelFile, ReadOnlyModel
 from reshore.models.blobs import Blobs
 from reshore.models.disk import disk_errors, locked, write_atomic
 from reshore.models.layout import Installed
@@ -125,7 +125,7 @@ class Store(Reader):
 
         Raises:
             UnknownModel: it is not installed.
-            StoreError: it is in a store that is only read.
+            ReadOnlyModel: it is in a store that is only read.
             BadName: the name is malformed.
         """
         name = parsed(name)
@@ -134,9 +134,7 @@ class Store(Reader):
             path = self._own.manifest(spelled)
             if not path.is_file():
                 elsewhere = self.get(name)
-                raise StoreError(
-                    f"{name} is in a store that is only read ({elsewhere.root}); remove it there"
-                )
+                raise ReadOnlyModel(str(elsewhere.name), root=str(elsewhere.root))
             manifest = self._own_manifest(name)
             path.unlink()
             self.changes += 1

@@ -25,6 +25,15 @@ class Stop(Endpoint):
         await exchange.reply(200, msgspec.json.encode({"stopped": stopped}))
 
 
+class Forget(Endpoint):
+    """`POST /admin/forget` `{"model": name}`: it was removed from the store by somebody else."""
+
+    async def answer(self, exchange: Exchange) -> None:
+        body = await exchange.json(self._services.config.limits)
+        await self._services.pool.forget(str(body.get("model")))
+        await exchange.reply(200, b"{}")
+
+
 class Where(Endpoint):
     """`GET /admin/where`: the address that clients use."""
 

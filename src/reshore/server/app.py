@@ -208,6 +208,7 @@ def _admin(services: Services, record: Callable[[Outcome], None]) -> ASGIApp:
             *_routes(services),
             Route("/admin/loaded", admin.Loaded(services), methods=["GET"]),
             Route("/admin/stop", admin.Stop(services), methods=["POST"]),
+            Route("/admin/forget", admin.Forget(services), methods=["POST"]),
             Route("/admin/where", admin.Where(services), methods=["GET"]),
         ],
     )

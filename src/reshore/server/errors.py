@@ -34,6 +34,7 @@ _TABLE: dict[type[BaseException], tuple[int, str, str | None]] = {
     errors.BackendTimeout: (504, "server_error", "backend_timeout"),
     errors.BackendError: (502, "server_error", "backend_error"),
     errors.BadName: (400, "invalid_request_error", "invalid_model_name"),
+    errors.ReadOnlyModel: (403, "permission_error", "model_read_only"),
     errors.BadRecipe: (400, "invalid_request_error", "invalid_recipe"),
     errors.UnfitSource: (400, "invalid_request_error", "model_unfit"),
     errors.RouteNotFound: (404, "invalid_request_error", "route_not_found"),

@@ -144,7 +144,7 @@ class Delete(ManagementEndpoint):
         request = await self._decoded(exchange, DeleteRequest)
         name = checked_name(request.asked, f'name "{request.asked}" is invalid')
         removed = await blocking(self._services.store.remove, name)
-        self._services.pool.forget(str(removed))
+        await self._services.pool.forget(str(removed))
         await exchange.reply(200, b"")
 
 
