@@ -71,6 +71,11 @@ PURE = (
     "routing/tiers.py",
     "routing/vocabulary.py",
     "routing/world.py",
+    "telemetry/gauges.py",
+    "telemetry/labels.py",
+    "telemetry/meter.py",
+    "telemetry/metrics.py",
+    "telemetry/series.py",
 )
 IMPURE = {
     "asyncio",

@@ -1,1 +1,1 @@
-"""Logs and metrics, each declared once."""
+"""What is told of requests while the server runs: logs and metrics, each declared once."""

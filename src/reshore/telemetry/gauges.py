@@ -1,0 +1,102 @@
+"""What is not counted but asked, when metrics are read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from reshore import __version__
+from reshore.routing.breaker import BreakerState
+from reshore.telemetry import metrics
+from reshore.telemetry.series import Labels, Reading
+
+
+class Resident(Protocol):
+    """A model in memory; what it takes of GPUs is part of `memory_bytes`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def memory_bytes(self) -> int: ...
+    @property
+    def gpu_bytes(self) -> int: ...
+    @property
+    def in_flight(self) -> int: ...
+    @property
+    def queued(self) -> int: ...
+
+
+class Fates(Protocol):
+    """What became of the ledger's entries."""
+
+    @property
+    def written(self) -> int: ...
+    @property
+    def spilled(self) -> int: ...
+    @property
+    def lost(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Gauges:
+    """Who is asked. All answer at once, on the event loop's thread.
+
+    Attributes:
+        ledger: how many entries are on their way, and what became of the others; None without
+            a ledger.
+        shadow_drops: mirrored copies that were dropped, by reason; None where nothing is mirrored.
+    """
+
+    in_flight: Callable[[], int]
+    loaded: Callable[[], Iterable[Resident]]
+    breakers: Callable[[], Iterable[BreakerState]]
+    routing_version: Callable[[], int]
+    ledger: Callable[[], tuple[int, Fates]] | None = None
+    shadow_drops: Callable[[], Mapping[str, int]] | None = None
+
+    def read(
+        self, *, local: Callable[[str], str], upstream: Callable[[str, str], tuple[str, str]]
+    ) -> Iterator[Reading]:
+        """All of them.
+
+        Args:
+            local: label of a model on this machine.
+            upstream: labels of an upstream and its model.
+        """
+        yield from self._models(local)
+        yield Reading(metrics.BREAKERS, self._breakers(upstream))
+        yield Reading(metrics.ROUTING_VERSION, {(): self.routing_version()})
+        if self.ledger is not None:
+            queued, fates = self.ledger()
+            yield Reading(metrics.LEDGER_QUEUE, {(): queued})
+            counts = {"written": fates.written, "spilled": fates.spilled, "lost": fates.lost}
+            yield Reading(metrics.LEDGER_ENTRIES, _one_label(counts))
+        if self.shadow_drops is not None:
+            yield Reading(metrics.SHADOW_DROPS, _one_label(self.shadow_drops()))
+        yield Reading(metrics.BUILD, {(__version__,): 1})
+
+    def _models(self, label: Callable[[str], str]) -> Iterator[Reading]:
+        # One name is there twice while a model that was replaced under it ends its requests.
+        running, waiting = Counter[str](), Counter[str]()
+        memory, gpu_memory = Counter[str](), Counter[str]()
+        for resident in self.loaded():
+            name = label(resident.name)
+            running[name] += resident.in_flight
+            waiting[name] += resident.queued
+            memory[name] += resident.memory_bytes
+            gpu_memory[name] += resident.gpu_bytes
+        yield Reading(metrics.IN_FLIGHT, {(): self.in_flight()})
+        yield Reading(metrics.LOADED, {(): len(memory)})
+        yield Reading(metrics.RUNNING, _one_label(running))
+        yield Reading(metrics.WAITING, _one_label(waiting))
+        yield Reading(metrics.MEMORY, _one_label(memory))
+        yield Reading(metrics.GPU_MEMORY, _one_label(gpu_memory))
+
+    def _breakers(self, labels: Callable[[str, str], tuple[str, str]]) -> Mapping[Labels, float]:
+        return Counter((*labels(one.backend, one.model), one.state) for one in self.breakers())
+
+
+def _one_label(counts: Mapping[str, int]) -> Mapping[Labels, float]:
+    return {(value,): count for value, count in counts.items()}
