@@ -128,18 +128,20 @@ async def test_ollamas_own_client_is_answered_from_the_cloud(home: Path) -> None
         """Double it."""
         return 2 * x
 
-    async with routed(home, script=tools) as it:
-        async with ollama.AsyncClient(host=it.server.url) as client:
-            reply = await client.chat("gpt-4o", messages=HI)
-            assert reply.message.content == "from the cloud"
-            pieces = [
-                piece.message.content or ""
-                async for piece in await client.chat("gpt-4o", messages=HI, stream=True)
-            ]
-            assert "".join(pieces) == "from the cloud"
-            reply = await client.chat("gpt-4o", messages=HI, tools=[f])
-            [made] = reply.message.tool_calls or []
-            assert (made.function.name, made.function.arguments) == ("f", {"x": 1})
+    async with (
+        routed(home, script=tools) as it,
+        ollama.AsyncClient(host=it.server.url) as client,
+    ):
+        reply = await client.chat("gpt-4o", messages=HI)
+        assert reply.message.content == "from the cloud"
+        pieces = [
+            piece.message.content or ""
+            async for piece in await client.chat("gpt-4o", messages=HI, stream=True)
+        ]
+        assert "".join(pieces) == "from the cloud"
+        reply = await client.chat("gpt-4o", messages=HI, tools=[f])
+        [made] = reply.message.tool_calls or []
+        assert (made.function.name, made.function.arguments) == ("f", {"x": 1})
 
 
 @pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/api/embed"])

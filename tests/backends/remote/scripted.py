@@ -77,12 +77,16 @@ def head(status: int, kind: str, headers: dict[str, str]) -> bytes:
 
 
 class Upstream:
-    """A server whose every request is answered by `script`; `seen` are the requests so far."""
+    """A server whose every request is answered by `script`; `seen` are the requests so far.
+
+    `reached` is set by the first connection.
+    """
 
     def __init__(self, script: Script) -> None:
         self.script = script
         self.seen: list[Seen] = []
         self.connections = 0
+        self.reached = asyncio.Event()
         self.url = ""
         self._serving: dict[asyncio.Task[None], Peer] = {}
 
@@ -90,6 +94,7 @@ class Upstream:
         task = asyncio.current_task()
         assert task is not None
         self.connections += 1
+        self.reached.set()
         peer = self._serving[task] = Peer(reader, writer)
         try:
             while (request := await read_request(reader)) is not None:
