@@ -15,7 +15,7 @@ from concurrent.futures import Future
 
 import uvicorn
 
-from reshore.config import Config
+from reshore.config import Config, load
 from reshore.server.app import create_app
 from reshore.server.drain import Drain
 from reshore.server.listen import bind_admin, home_lock
@@ -69,7 +69,7 @@ class _Host:
             self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def _serve(self) -> None:
-        async with create_app(self._config) as app, asyncio.TaskGroup() as tasks:
+        async with create_app(self._config, reread=load) as app, asyncio.TaskGroup() as tasks:
             server = uvicorn.Server(
                 uvicorn.Config(
                     app.admin,

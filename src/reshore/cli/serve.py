@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -95,25 +96,25 @@ def command(
 
     A flag wins over the environment, which wins over reshore.toml; see `reshore config`.
     """
-    config = load(
-        flags={
-            "host": host,
-            "api_key": _keys(api_key_file),
-            "insecure": insecure,
-            "tls_cert": tls_cert,
-            "tls_key": tls_key,
-            "engine.kind": engine and engine.value,
-            "lenient": lenient,
-            "pool.preload": preload or None,
-        },
-        flag_names=_FLAGS,
-    )
+    flags = {
+        "host": host,
+        "api_key": _keys(api_key_file),
+        "insecure": insecure,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
+        "engine.kind": engine and engine.value,
+        "lenient": lenient,
+        "pool.preload": preload or None,
+    }
+    settings = partial(load, flags=flags, flag_names=_FLAGS)
+    config = settings()
     configure(log_level.upper())
     store = Store.from_config(config)
     if starter:
         config = _with_starter(config, store)
+    announce = _announcer(config, store, starter, as_json)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(serve(config, on_ready=_announcer(config, store, starter, as_json)))
+        runner.run(serve(config, on_ready=announce, reread=settings))
 
 
 def _keys(file: Path | None) -> str | None:

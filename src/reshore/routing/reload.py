@@ -11,7 +11,9 @@ from pathlib import Path
 from reshore.clock import Clock
 from reshore.config import Config
 from reshore.errors import ConfigError, HistoryError
+from reshore.routing.history import History
 from reshore.routing.state import RoutingState
+from reshore.routing.world import World
 
 log = logging.getLogger("reshore.routing")
 
@@ -31,7 +33,6 @@ class Follower:
 
     Args:
         state: gets what is read.
-        config: the settings that the server started with.
         read: reads all settings again.
         file: `reshore.toml`, whether or not it is there.
         clock: how often it is looked at.
@@ -40,13 +41,12 @@ class Follower:
     def __init__(
         self,
         state: RoutingState,
-        config: Config,
         read: Callable[[], Config],
         file: Path,
         clock: Clock,
     ) -> None:
         self._state = state
-        self._config = config
+        self._config: Config | None = None
         self._read = read
         self._file = file
         self._clock = clock
@@ -54,7 +54,7 @@ class Follower:
         # What was written between reading the settings and here is found by the first looks.
         self._taken: _Mark | str = "nothing"
         self._there = file.exists()
-        self._said = ""
+        self._said = state.file_problem
 
     async def run(self) -> None:
         """Look at the file until cancelled. What is wrong with it is logged, once."""
@@ -87,8 +87,9 @@ class Follower:
                 changed.after.number,
                 extra={"changes": changed.lines()},
             )
-        for key in _other_changes(self._config, config):
-            log.warning("reshore.toml: `%s` has changed, which needs a restart", key)
+        if self._config is not None:
+            for key in _other_changes(self._config, config):
+                log.warning("reshore.toml: `%s` has changed, which needs a restart", key)
         self._config = config
 
     def _refuse(self, problem: str) -> None:
@@ -96,6 +97,24 @@ class Follower:
         if problem != self._said:
             self._said = problem
             log.error("%s; the routes stay as they were", problem.rstrip("."))
+
+
+def open_routes(config: Config, world: World, clock: Clock) -> RoutingState:
+    """The routes of RESHORE_HOME, with the file's if they are new. Logs what is wrong.
+
+    Raises:
+        HistoryError, ConfigError: as `RoutingState`.
+    """
+    state = RoutingState(History(config.home / "routes"), config, world, clock)
+    snapshot = state.in_force.snapshot
+    for problem in (*state.warnings, state.file_problem):
+        if problem:
+            log.error(
+                "%s; version %d of the routes is in force", problem.rstrip("."), snapshot.number
+            )
+    if snapshot.override:
+        log.warning("panic switch: everything goes to the %s side", snapshot.override)
+    return state
 
 
 def _marked(file: Path) -> _Mark:

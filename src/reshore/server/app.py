@@ -31,11 +31,9 @@ from reshore.engine.turns import Turns
 from reshore.errors import ReshoreError
 from reshore.models.inventory import Inventory
 from reshore.models.store import Store
-from reshore.routing.aliases import Aliases
 from reshore.routing.dispatch import Dispatcher, Journal, Manner
 from reshore.routing.plan import Ask, CascadePlan, FallbackPlan
-from reshore.routing.routes import read_routes
-from reshore.routing.table import Table, View
+from reshore.routing.reload import Follower, open_routes
 from reshore.server import admin, health, openai, openai_models
 from reshore.server.calls.origin import Backends
 from reshore.server.drain import Drain
@@ -44,7 +42,7 @@ from reshore.server.guard import HostGuard, KeyGuard, OriginGuard
 from reshore.server.middleware import Admit, Authenticate, Guard, Observe
 from reshore.server.ollama import native_routes
 from reshore.server.ollama_models import management_routes
-from reshore.server.services import Fixed, Services
+from reshore.server.services import Services
 from reshore.server.world import make_world
 from reshore.telemetry.logs import record_outcome
 from reshore.types import Outcome
@@ -76,6 +74,7 @@ async def create_app(
     clock: Clock | None = None,
     record: Callable[[Outcome], None] = record_outcome,
     env: Mapping[str, str] = os.environ,
+    reread: Callable[[], Config] | None = None,
 ) -> AsyncIterator[App]:
     """Build everything, keep it running inside the context, close it on the way out.
 
@@ -85,9 +84,11 @@ async def create_app(
         launcher: makes engines; None detects this machine's hardware.
         record: gets the Outcome of each request.
         env: where the keys of upstreams are.
+        reread: reads the settings again, when `reshore.toml` has changed; None: nobody looks.
 
     Raises:
         ConfigError: a key, a certificate, a route or a privacy rule cannot be read.
+        HistoryError: the history of the routes cannot be read.
     """
     clock = clock or SystemClock()
     store = Store.from_config(config)
@@ -99,10 +100,12 @@ async def create_app(
     launcher = launcher or EngineLauncher(config, hardware, run_dir)
     turns = Turns(config.engine.turn_ms / 1000, clock, cores=hardware.cores)
     pool = Pool(launcher, config.pool, clock=clock, turns=turns)
-    aliases = Aliases(config.aliases)
     library = Library(store)
     inventory = Inventory(store, clock, describes=bool(config.upstreams))
     instance_id = secrets.token_hex(6)
+    routes = await asyncio.to_thread(
+        open_routes, config, make_world(config, inventory, hardware), clock
+    )
     async with (
         _engine_session() as session,
         open_upstreams(config, env=env, clock=clock, instance_id=instance_id) as remotes,
@@ -117,11 +120,7 @@ async def create_app(
             pool=pool,
             backend=local,
             backends=Backends(local, remotes),
-            aliases=aliases,
-            routing=Fixed(
-                View(table=Table(read_routes(config.routes), config.aliases)),
-                make_world(config, inventory, hardware),
-            ),
+            routes=routes,
             dispatcher=Dispatcher(
                 config.routing,
                 cascade=_fall_back,
@@ -132,15 +131,19 @@ async def create_app(
             clock=clock,
             instance_id=instance_id,
         )
-        start = asyncio.create_task(_start(services, library))
+        tasks = [asyncio.create_task(_start(services, library))]
+        if reread is not None:
+            follower = Follower(routes, reread, config.home / "reshore.toml", clock)
+            tasks.append(asyncio.create_task(follower.run()))
         try:
             yield App(
                 public=_public(services, record), admin=_admin(services, record), services=services
             )
         finally:
-            start.cancel()
+            for task in tasks:
+                task.cancel()
             await pool.aclose()
-            await asyncio.gather(start, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await inventory.aclose()
             await runner
 

@@ -24,13 +24,18 @@ _CUT_GRACE_S = 2.0
 
 
 async def serve(
-    config: Config, *, on_ready: Callable[[], None], launcher: Launcher | None = None
+    config: Config,
+    *,
+    on_ready: Callable[[], None],
+    launcher: Launcher | None = None,
+    reread: Callable[[], Config] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain. A second signal ends it at once.
 
     Args:
         on_ready: called when requests are accepted.
         launcher: makes engines; None detects this machine's hardware.
+        reread: reads the settings again, for what follows `reshore.toml`.
 
     Raises:
         ConfigError: the address, certificate or home cannot be used.
@@ -40,7 +45,7 @@ async def serve(
     with home_lock(config.home):
         listener = bind(config)
         with contextlib.closing(listener), contextlib.closing(bind_admin(config.home)) as local:
-            async with create_app(config, launcher=launcher) as app:
+            async with create_app(config, launcher=launcher, reread=reread) as app:
                 await _serve(config, app, listener, local, on_ready)
 
 

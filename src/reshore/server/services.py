@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from reshore.backends.base import Backend
 from reshore.backends.library import Library
@@ -14,28 +13,9 @@ from reshore.models.inventory import Inventory
 from reshore.models.store import Store
 from reshore.routing.aliases import Aliases
 from reshore.routing.dispatch import Dispatcher
-from reshore.routing.table import View
-from reshore.routing.world import World
+from reshore.routing.state import InForce, RoutingState
 from reshore.server.calls.origin import Backends
 from reshore.server.drain import Drain
-
-
-class Routing(Protocol):
-    """The routing state in force, as `decide` reads it; every request reads it once."""
-
-    @property
-    def view(self) -> View: ...
-
-    @property
-    def world(self) -> World: ...
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """Routing that stays as it is. Implements `Routing`."""
-
-    view: View
-    world: World
 
 
 @dataclass(frozen=True)
@@ -44,6 +24,7 @@ class Services:
 
     Attributes:
         backend: this machine's; `backends` has the upstreams as well.
+        routes: what changes the routes; who only reads them takes `routing`.
         instance_id: of this process; `via` names it, so that loops are known.
     """
 
@@ -54,9 +35,18 @@ class Services:
     pool: Pool
     backend: Backend
     backends: Backends
-    aliases: Aliases
-    routing: Routing
+    routes: RoutingState
     dispatcher: Dispatcher
     drain: Drain
     clock: Clock
     instance_id: str
+
+    @property
+    def routing(self) -> InForce:
+        """The routes in force, which may be others the next time: a request reads them once."""
+        return self.routes.in_force
+
+    @property
+    def aliases(self) -> Aliases:
+        """The aliases in force."""
+        return self.routes.in_force.aliases
