@@ -53,6 +53,7 @@ class Ledger:
             censor=self._censor,
             folder=folder,
             spill=Spill(folder, settings.spill_bytes),
+            overflow=self._overflow,
             flush_s=settings.flush_ms / 1000,
             wall=clock.wall,
         )
@@ -61,6 +62,11 @@ class Ledger:
     def counts(self) -> Counts:
         """What became of the entries."""
         return self._own + self._writer.counts
+
+    @property
+    def queued(self) -> int:
+        """Entries on their way to the writer."""
+        return len(self._queue)
 
     def record(self, outcome: Outcome) -> None:
         """A request ended."""
@@ -87,14 +93,10 @@ class Ledger:
     def _put(self, item: Outcome | Late | Texts) -> None:
         if len(self._queue) >= self._most:
             self._put_aside(item)
-            return
-        if self._overflowing:
+        elif self._enabled:
             self._overflowing = False
-            self._overflow.finish()
-            self._writer.fetch()
-        if self._enabled:
             self._queue.append(item)
-            self._writer.wake()
+        self._writer.wake()
 
     def _put_aside(self, item: Outcome | Late | Texts) -> None:
         """The writer is stuck: a line in a file takes some microseconds and is not lost."""
@@ -132,7 +134,6 @@ def open_ledger(config: Config, clock: Clock) -> Iterator[Ledger]:
     try:
         yield ledger
     finally:
-        ledger._overflow.finish()
         ledger._writer.close()
         thread.join(_CLOSE_S)
         if thread.is_alive():
