@@ -184,6 +184,7 @@ class Loaded:
     gpu_bytes: int
     in_flight: int
     queued: int
+    shared_with: str | None = None
 
 
 @dataclass
@@ -205,6 +206,7 @@ BUSY = Gauges(
         Loaded("llama3.2:latest", 3000, 1000, 2, 1),
         Loaded("Llama3.2:latest", 500, 0, 1, 0),
         Loaded("llama3.2:1b", 100, 0, 0, 0),
+        Loaded("llama3.2-mine:latest", 100, 0, 1, 0, shared_with="llama3.2:1b"),
     ],
     breakers=lambda: [
         breaker("openai", "gpt-4o", "open"),
@@ -221,12 +223,17 @@ BUSY = Gauges(
 def test_the_state_of_the_server_is_asked_when_metrics_are_read() -> None:
     seen = shown(meter(BUSY).read())
     assert seen["reshore_requests_in_flight"] == {(): 5}
-    assert seen["reshore_models_loaded"] == {(): 2}
-    assert seen["reshore_requests_running"] == {("llama3.2:latest",): 3, ("llama3.2:1b",): 0}
-    assert seen["reshore_requests_waiting"] == {("llama3.2:latest",): 1, ("llama3.2:1b",): 0}
+    assert seen["reshore_models_loaded"] == {(): 3}
+    assert seen["reshore_requests_running"] == {
+        ("llama3.2:latest",): 3,
+        ("llama3.2:1b",): 0,
+        ("llama3.2-mine:latest",): 1,
+    }
+    assert seen["reshore_requests_waiting"][("llama3.2:latest",)] == 1
     assert seen["reshore_model_memory_bytes"] == {
         ("llama3.2:latest",): 3500,
         ("llama3.2:1b",): 100,
+        ("llama3.2-mine:latest",): 0,
     }
     assert seen["reshore_model_gpu_memory_bytes"][("llama3.2:latest",)] == 1000
     assert seen["reshore_breakers"] == {

@@ -14,10 +14,15 @@ from reshore.telemetry.series import Labels, Reading
 
 
 class Resident(Protocol):
-    """A model in memory; what it takes of GPUs is part of `memory_bytes`."""
+    """A model in memory; what it takes of GPUs is part of `memory_bytes`.
+
+    `shared_with` is the model whose engine it shares, and whose memory.
+    """
 
     @property
     def name(self) -> str: ...
+    @property
+    def shared_with(self) -> str | None: ...
     @property
     def memory_bytes(self) -> int: ...
     @property
@@ -85,8 +90,9 @@ class Gauges:
             name = label(resident.name)
             running[name] += resident.in_flight
             waiting[name] += resident.queued
-            memory[name] += resident.memory_bytes
-            gpu_memory[name] += resident.gpu_bytes
+            own = resident.shared_with is None
+            memory[name] += resident.memory_bytes * own
+            gpu_memory[name] += resident.gpu_bytes * own
         yield Reading(metrics.IN_FLIGHT, {(): self.in_flight()})
         yield Reading(metrics.LOADED, {(): len(memory)})
         yield Reading(metrics.RUNNING, _one_label(running))
