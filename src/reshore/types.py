@@ -61,6 +61,17 @@ class Message(Struct, frozen=True, kw_only=True):
     tool_call_id: str | None = None
     reasoning: str | None = None
 
+    @property
+    def text(self) -> str:
+        """What it says, without images.
+
+        Each of several texts begins a line: they are pieces of their own (documents, results), and
+        llama.cpp and vLLM write them so for templates that know no parts.
+        """
+        if isinstance(self.content, tuple):
+            return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
+        return self.content or ""
+
 
 class Tool(Struct, frozen=True, kw_only=True):
     """A function that the model may call; `parameters` is a JSON Schema (an empty object: none)."""

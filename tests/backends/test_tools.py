@@ -80,11 +80,9 @@ def test_an_existing_system_message_is_kept_in_front(role: Any) -> None:
 
 def test_a_system_message_of_parts_stays_one() -> None:
     messages = chat(Message(role="system", content=(TextPart(text="Be brief."),)), USER).messages
-    content = messages[0].content
-    assert isinstance(content, tuple)
-    assert content[0] == TextPart(text="Be brief.")
-    assert isinstance(content[1], TextPart)
-    assert "<tools>" in content[1].text
+    assert (
+        messages[0].text == chat(Message(role="system", content="Be brief."), USER).messages[0].text
+    )
 
 
 def test_choice_none_leaves_the_tools_out_but_not_the_history() -> None:
@@ -106,13 +104,15 @@ def test_consecutive_results_become_one_user_turn() -> None:
         USER,
         Message(role="assistant", content="Let me see.", tool_calls=calls),
         Message(role="tool", content="3", tool_call_id="1"),
-        Message(role="tool", content=(TextPart(text="12:"), TextPart(text="00")), tool_call_id="2"),
+        Message(
+            role="tool", content=(TextPart(text="12:00"), TextPart(text="UTC")), tool_call_id="2"
+        ),
         Message(role="user", content="And?"),
     ).messages
     assert [message.role for message in messages[1:]] == ["user", "assistant", "user", "user"]
     assert messages[2].content == f"Let me see.\n{call('add', a=1, b=2)}\n{call('now')}"
     assert messages[3].content == (
-        "<tool_response>\n3\n</tool_response>\n<tool_response>\n12:00\n</tool_response>"
+        "<tool_response>\n3\n</tool_response>\n<tool_response>\n12:00\nUTC\n</tool_response>"
     )
 
 

@@ -12,11 +12,12 @@ from reshore.models.recipe import Recipe
 from reshore.models.store import Store
 from tests.backends.image_samples import png
 from tests.models.tiny_vision import write_tiny_vision
-from tests.server.harness import MODEL, Server, install
+from tests.server.harness import MODEL, Server, chat_body, install
 
 TOOLED = "tooled:latest"
 SEER = "seer:latest"
 CALL = {"id": "call_9", "type": "function", "function": {"name": "add", "arguments": '{"b":1}'}}
+TOOL = {"type": "function", "function": {"name": "add"}}
 REFLECT = {"role": "user", "content": '/echo {"reflect": true}'}
 PICTURE = png(2, 1, b"\0" + b"\xff\0\0" * 2)
 
@@ -91,3 +92,13 @@ async def test_text_and_pictures_of_one_message_stay_together(server: Server) ->
     ]
     (sent,) = await engine_messages(server, {"role": "user", "content": parts}, model=SEER)
     assert sent == {"role": "user", "content": parts}
+
+
+@pytest.mark.parametrize("model", [MODEL, TOOLED])
+async def test_texts_of_one_result_stand_on_lines_of_their_own(server: Server, model: str) -> None:
+    called = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+    texts = [{"type": "text", "text": text} for text in ("12:00", "UTC")]
+    answer = {"role": "tool", "tool_call_id": CALL["id"], "content": texts}
+    body = chat_body("", model=model, messages=[called, answer, REFLECT], tools=[TOOL])
+    _, reply = await server.post("/v1/chat/completions", body)
+    assert "12:00\\nUTC" in reply["choices"][0]["message"]["content"]

@@ -141,7 +141,7 @@ def _with_system(messages: tuple[Message, ...], text: str) -> tuple[Message, ...
     if first is None or first.role not in SYSTEM_ROLES:
         return (Message(role="system", content=text), *messages)
     if isinstance(first.content, tuple):
-        content: str | tuple[object, ...] = (*first.content, TextPart(text=f"\n\n{text}"))
+        content: str | tuple[object, ...] = (*first.content, TextPart(text=f"\n{text}"))
     else:
         content = f"{first.content}\n\n{text}" if first.content else text
     return (msgspec.structs.replace(first, content=content), *messages[1:])
@@ -153,7 +153,7 @@ def _as_text(messages: Sequence[Message]) -> tuple[Message, ...]:
     results: list[str] = []
     for message in messages:
         if message.role == "tool":
-            results.append(f"<tool_response>\n{_plain(message)}\n</tool_response>")
+            results.append(f"<tool_response>\n{message.text}\n</tool_response>")
             continue
         if results:
             rendered.append(Message(role="user", content="\n".join(results)))
@@ -165,7 +165,7 @@ def _as_text(messages: Sequence[Message]) -> tuple[Message, ...]:
 
 
 def _with_calls(message: Message) -> Message:
-    pieces = [_plain(message), *[_call_text(call) for call in message.tool_calls]]
+    pieces = [message.text, *[_call_text(call) for call in message.tool_calls]]
     text = "\n".join(piece for piece in pieces if piece)
     return msgspec.structs.replace(message, content=text, tool_calls=())
 
@@ -173,9 +173,3 @@ def _with_calls(message: Message) -> Message:
 def _call_text(call: ToolCall) -> str:
     name = json.dumps(call.name, ensure_ascii=False)[1:-1]
     return f"{OPEN}{LEAD}{name}{MIDDLE}{call.arguments or '{}'}{TAIL}"
-
-
-def _plain(message: Message) -> str:
-    if isinstance(message.content, tuple):
-        return "".join(part.text for part in message.content if isinstance(part, TextPart))
-    return message.content or ""

@@ -167,7 +167,7 @@ def _content(message: Message) -> Any:
     if message.content is None or isinstance(message.content, str):
         return message.content
     if not any(isinstance(part, ImagePart) for part in message.content):
-        return "\n".join(part.text for part in message.content if not isinstance(part, ImagePart))
+        return message.text
     return [
         {"type": "image_url", "image_url": {"url": part.url}}
         if isinstance(part, ImagePart)

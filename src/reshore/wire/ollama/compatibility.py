@@ -40,6 +40,8 @@ same.
 
 ## What is better than at Ollama, and what is different
 
+- Models of one file (`from`, copies) share an engine, as at Ollama; `/api/ps` lists each name that
+  was asked for, and unloading one unloads all of them: see [models](models.md).
 - A request never reloads a model. A `num_ctx` larger than the engine has is clamped, which the
   header `x-reshore-num-ctx` tells; a smaller one limits the prompt and the answer.
 - A conversation that is too long loses its oldest messages, as at Ollama, and the header
@@ -88,7 +90,7 @@ same.
 | `POST /api/embed` | vectors of length 1 |
 | `POST /api/embeddings` | the older form: one prompt, the vector as the model makes it |
 | `GET /api/tags` | installed models, and aliases that lead to one |
-| `GET /api/ps` | models in memory; `size` is what they take, `size_vram` the part on GPUs |
+| `GET /api/ps` | models in memory; `size` of their engine, `size_vram` its part on GPUs |
 | `POST /api/show` | a model's details, metadata and Modelfile; `reshore` holds the verdict on it |
 | `GET /api/version` | |
 | `POST /api/create` | a model of another one (`from`) or of uploaded files (`files`) |
@@ -112,9 +114,10 @@ fails before that has a status, what fails later is a line with `error`.
 - An unknown parameter, or one of the wrong type, is a 400 here (Ollama: a warning, or 500).
 - `/api/pull` and `/api/push` honour `model` (`name`), `insecure` and `stream`; `username` and
   `password` have no effect. The events are Ollama's.
-- A blob whose digest is wrong is a 400, and nothing of it is kept; a damaged file in `files` is a 400
-  that names it.
-- A model that is deleted while it is loaded is unloaded when its requests have ended.
+- A blob whose digest is wrong is a 400, and nothing of it is kept; a damaged file in `files` is a
+  400 that names it.
+- A model that is deleted while it is loaded is unloaded when its requests have ended, unless others
+  share its engine. One of a store that is only read cannot be deleted here: 403.
 """
 
 
