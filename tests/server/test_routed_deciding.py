@@ -73,7 +73,7 @@ async def test_a_key_can_be_kept_here_and_is_remembered_by_its_id(home: Path) ->
             response, _ = await it.server.post(CHAT, ask(), headers=headers)
             sides.append(decided(response.headers)["side"])
         assert sides == ["local", "cloud"]
-    assert [outcome.key for outcome in it.server.outcomes][0] == key_id
+    assert it.server.outcomes[0].key == key_id
     assert len({outcome.key for outcome in it.server.outcomes}) == 2
 
 

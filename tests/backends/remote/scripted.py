@@ -111,6 +111,10 @@ class Upstream:
         """The connections that are open."""
         return list(self._serving.values())
 
+    async def idle(self) -> None:
+        """Wait until every client has hung up."""
+        await asyncio.gather(*(peer.gone.wait() for peer in self.peers()))
+
     async def aclose(self) -> None:
         """End every connection; scripts that wait for the client's hang-up go on."""
         for peer in self._serving.values():
