@@ -142,7 +142,7 @@ WAITING = Metric(
 MEMORY = Metric(
     name="reshore_model_memory_bytes",
     kind="gauge",
-    help="What a model is expected to use, on the host and on GPUs; 0 if it shares another's engine",
+    help="What a model is expected to use, GPUs included; 0 where it shares another's engine",
     labels=("model",),
 )
 GPU_MEMORY = Metric(
