@@ -1,0 +1,161 @@
+"""What an answer comes down to, where it comes down to something that can be compared."""
+
+from __future__ import annotations
+
+import math
+import re
+from fractions import Fraction
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+Kind = Literal["number", "letter", "truth", "text", "json"]
+
+# What is longer is prose: two of them are never equal, whatever they say.
+_LONGEST_TEXT = 80
+
+_FENCE = re.compile(r"^\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```", re.DOTALL)
+_ANSWER_FIELD = re.compile(
+    r'"(?:final_?answer|answer|result)"\s*:\s*("(?:[^"\\]|\\.)*"|[^,}\n]+)', re.IGNORECASE
+)
+_MARKS = (
+    re.compile(r"####[ \t]*(?P<answer>[^\n]+)"),
+    re.compile(r"\\boxed\{(?P<answer>(?:[^{}]|\{[^{}]*\})+)\}"),
+    re.compile(
+        r"\b(?:final\s+|correct\s+|right\s+)?(?:answer|antwort|réponse|respuesta|risposta|resposta)"
+        r"(?:\s+is|\s+ist|\s+est|\s+es|\s+è|\s+é)?\s*[:=]?[*_\s]*:?\s*(?P<answer>[^\n]+)",
+        re.IGNORECASE,
+    ),
+)
+# The last sentence of a calculation: what it concludes with is its last number.
+_CONCLUSION = re.compile(
+    r"^(?:\W*)(?:so|therefore|thus|hence|in total|altogether|finally|in conclusion|total)\b",
+    re.IGNORECASE,
+)
+_LETTER = re.compile(
+    r"^(?:(?:option|choice)\s+)?[(\[]?([A-Ja-j])[)\]]?(?:[.):]\s*.*|\s*)$", re.DOTALL
+)
+_TRUTH = re.compile(r"^(yes|no|true|false|ja|nein|oui|non|sí|si)\b", re.IGNORECASE)
+_YES = frozenset({"yes", "true", "ja", "oui", "sí", "si"})
+_NUMBER = re.compile(
+    r"(?<![\w.,])([-−]?)\s?[$€£¥]?(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?!\d)"
+)
+_EDGES = " \t\r\n.*_`\"'“”‘’"
+
+
+class FinalAnswer(Struct, frozen=True):
+    """What an answer comes down to: `value` is comparable with others of its kind."""
+
+    kind: Kind
+    value: Any
+
+
+def final_answer(text: str) -> FinalAnswer | None:
+    """The answer in `text`: JSON, or what stands after a mark of one (`####`, `\\boxed`, "the
+    answer is"), or all of a short text, or the last number of a conclusion; None for prose."""
+    fenced = _FENCE.match(text)
+    body = fenced[1] if fenced else text.strip()
+    if body[:1] in ("{", "["):
+        return _of_json(body)
+    marked = _marked(text)
+    if marked is not None:
+        return marked
+    if len(body) <= _LONGEST_TEXT and "\n" not in body:
+        return _of_value(body)
+    return _concluded(body)
+
+
+def is_marked(text: str) -> bool:
+    """Whether `text` says of something that it is its final answer."""
+    return _marked(text) is not None or _ANSWER_FIELD.search(text) is not None
+
+
+def same(one: FinalAnswer, other: FinalAnswer) -> bool:
+    """Whether two answers come down to the same; numbers may be rounded differently."""
+    if one.kind != other.kind:
+        return False
+    if one.kind == "number":
+        tolerance = 1e-3 if _rounded(one, other) else 1e-9
+        return math.isclose(one.value, other.value, rel_tol=tolerance)
+    return bool(_canonical(one.value) == _canonical(other.value))
+
+
+def _rounded(one: FinalAnswer, other: FinalAnswer) -> bool:
+    return not (float(one.value).is_integer() and float(other.value).is_integer())
+
+
+def _canonical(value: Any) -> Any:
+    """Such that equal JSON is equal: 1 is 1.0 but not true."""
+    if isinstance(value, bool):
+        return ("truth", value)
+    if isinstance(value, dict):
+        return {key: _canonical(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_canonical(inner) for inner in value]
+    return value
+
+
+def _of_json(body: str) -> FinalAnswer | None:
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        field = _ANSWER_FIELD.search(body)
+        return _of_value(field[1]) if field else None
+    if isinstance(value, dict):
+        for key in ("answer", "final_answer", "finalAnswer", "result"):
+            if isinstance(value.get(key), str | int | float):
+                return _of_value(str(value[key]))
+    return FinalAnswer("json", value)
+
+
+def _marked(text: str) -> FinalAnswer | None:
+    for mark in _MARKS:
+        for match in reversed(list(mark.finditer(text))):
+            answer = _of_value(match["answer"])
+            if answer is not None:
+                return answer
+    return None
+
+
+def _concluded(body: str) -> FinalAnswer | None:
+    sentences = [s for s in re.split(r"(?<=[.!?])\s+|\n+", body) if s.strip()]
+    if not sentences or not _CONCLUSION.match(sentences[-1]):
+        return None
+    numbers = _numbers(sentences[-1])
+    return FinalAnswer("number", numbers[-1]) if numbers else None
+
+
+def _of_value(value: str) -> FinalAnswer | None:
+    """What stands at the place of an answer."""
+    value = re.sub(r"\\(?:text|mathrm|mathbf)\{([^{}]*)\}|\\[()\[\],;!$%]", r"\1", value)
+    value = value.replace("$", "").strip(_EDGES)
+    if not value:
+        return None
+    if letter := _LETTER.match(value):
+        return FinalAnswer("letter", letter[1].upper())
+    if truth := _TRUTH.match(value):
+        return FinalAnswer("truth", truth[1].lower() in _YES)
+    if value[:1] in ("[", "{", "("):
+        return _literal(value)
+    numbers = _numbers(value)
+    if len(numbers) == 1 or (numbers and "=" in value):
+        return FinalAnswer("number", numbers[-1])
+    if len(value) > _LONGEST_TEXT:
+        return None
+    return FinalAnswer("text", " ".join(re.sub(r"[^\w\s]", " ", value.casefold()).split()))
+
+
+def _literal(value: str) -> FinalAnswer | None:
+    try:
+        return FinalAnswer("json", msgspec.json.decode(value))
+    except (msgspec.DecodeError, RecursionError):
+        spaced = re.sub(r"\s+", "", value)
+        return FinalAnswer("text", spaced) if len(spaced) <= _LONGEST_TEXT else None
+
+
+def _numbers(text: str) -> list[Fraction]:
+    return [
+        Fraction(digits.replace(",", "")) * (-1 if sign else 1)
+        for sign, digits in _NUMBER.findall(text)
+    ]
