@@ -118,6 +118,7 @@ async def test_what_would_harm_an_engine_is_refused_by_its_path(
     with pytest.raises(RequestError, match=says) as caught:
         await ImageFetcher(enabled=False).inline(asking(data_url(PNG), data_url(data)))
     assert caught.value.param == "messages[0].content[2]"
+    assert str(caught.value).startswith("Invalid 'messages[0].content[2]': ")
     assert caught.value.code == code
 
 

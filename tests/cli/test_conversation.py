@@ -3,8 +3,9 @@ import base64
 import pytest
 
 from reshore.cli.conversation import Conversation
+from reshore.cli.failure import Failure
 from reshore.cli.native import NativeApi
-from reshore.errors import UnknownModel, Unreachable
+from reshore.errors import UnknownModel, Unreachable, UpstreamStatus
 from tests.cli.fakes import SHOWN, FakeServer
 
 
@@ -62,6 +63,17 @@ def test_an_image_goes_to_a_model_that_sees_and_stays_in_the_history(tmp_path):
     list(conversation.ask(f"what is {picture}"))
     list(conversation.ask("sure?"))
     assert server.said[0] == _said("what is") | {"images": (base64.b64encode(b"cat").decode(),)}
+
+
+def test_an_image_that_is_refused_is_called_by_its_path(tmp_path):
+    good, bad = tmp_path / "cat.png", tmp_path / "notes.png"
+    good.write_bytes(b"cat")
+    bad.write_bytes(b"none")
+    refusal = UpstreamStatus("Invalid 'messages[0].images[1]': no.", backend="b", status=400)
+    server = FakeServer(error=refusal, models={"m": {"capabilities": ["vision"]}})
+    with pytest.raises(Failure) as caught:
+        list(_conversation(server).ask(f"compare {good} {bad}"))
+    assert (caught.value.code, caught.value.line) == (1, f"Invalid '{bad}': no.")
 
 
 def test_a_model_brings_its_conversation():

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from reshore.cli.ps import Entry, _until
+from reshore.cli.ps import Entry, _row, _until
 from tests.cli.conftest import execute
 
 
@@ -32,6 +32,11 @@ def _entry(**changes):
 )
 def test_until(changes, text):
     assert _until(_entry(**changes), now_s=100.0) == text
+
+
+def test_memory_is_told_once_of_models_that_share_an_engine():
+    rows = [_row(_entry(shared_with=other), now_s=100.0) for other in (None, "base")]
+    assert [row[1] for row in rows] == ["1 B", "with base"]
 
 
 def test_without_a_server_it_says_how_to_start_one(cli, home):

@@ -206,9 +206,9 @@ def _inspect(part: ImagePart, pixels_left: int) -> tuple[ImagePart, int]:
         header = read_header(data)
         if header.pixels > pixels_left:
             raise RequestError(
-                f"the images of a request may have {_LIMIT_PIXELS // 1_000_000} megapixels "
-                f"together, and this one of {header.width} x {header.height} pixels goes over "
-                "that; send it smaller",
+                f"Invalid '{part.param}': the images of a request may have "
+                f"{_LIMIT_PIXELS // 1_000_000} megapixels together, and this one of "
+                f"{header.width} x {header.height} pixels goes over that; send it smaller",
                 param=part.param,
                 code="image_too_large",
             )
@@ -217,7 +217,7 @@ def _inspect(part: ImagePart, pixels_left: int) -> tuple[ImagePart, int]:
         check_content(data, header)
     except ValueError as error:  # binascii.Error is one
         raise RequestError(
-            f"the image cannot be used: {error}. Send a PNG or JPEG file",
+            f"Invalid '{part.param}': the image cannot be used: {error}. Send a PNG or JPEG file",
             param=part.param,
             code="image_parse_error",
         ) from error

@@ -7,8 +7,10 @@ from collections.abc import Generator, Sequence
 
 import msgspec
 
-from reshore.cli.images import read_images
+from reshore.cli.failure import ExitCode, Failure
+from reshore.cli.images import read_images, with_paths
 from reshore.cli.native import Description, NativeApi, Piece, Settings, Turn
+from reshore.errors import UpstreamStatus
 from reshore.models.names import parse_name
 
 
@@ -45,7 +47,7 @@ class Conversation:
 
         Raises:
             BackendError: the server refused, failed or went away.
-            Failure: an image cannot be read.
+            Failure: an image cannot be read, or not be used.
         """
         said = read_images(text, sees=lambda: "vision" in self.describe().capabilities)
         question = Turn(role="user", content=said.text, images=said.images)
@@ -56,6 +58,11 @@ class Conversation:
                 for piece in pieces:
                     received.append(piece.text)
                     yield piece
+        except UpstreamStatus as error:
+            if not said.paths:
+                raise
+            # Images of earlier messages were taken: of one that was refused nothing is kept.
+            raise Failure(ExitCode.FAILURE, with_paths(str(error), said.paths)) from error
         finally:
             if answer := "".join(received):
                 self._turns += [question, Turn(role="assistant", content=answer)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -24,11 +24,16 @@ _PATH = re.compile(
 )
 
 
+# Where the server says that an image stands.
+_PLACE = re.compile(r"messages\[\d+\]\.images\[(\d+)\]")
+
+
 class Said(Struct, frozen=True, kw_only=True):
     """A message without the paths of its images, which are base64."""
 
     text: str
     images: tuple[str, ...] = ()
+    paths: tuple[Path, ...] = ()
 
 
 def read_images(text: str, *, sees: Callable[[], bool]) -> Said:
@@ -49,7 +54,17 @@ def read_images(text: str, *, sees: Callable[[], bool]) -> Said:
             note("note: this model does not see images; their paths are sent as text")
         return Said(text=text)
     images = tuple(base64.b64encode(_read(path)).decode() for path in paths)
-    return Said(text=_PATH.sub("", text).strip(), images=images)
+    return Said(text=_PATH.sub("", text).strip(), images=images, paths=tuple(paths))
+
+
+def with_paths(message: str, paths: Sequence[Path]) -> str:
+    """What the server says of the last message, its images called by their paths."""
+
+    def name(place: re.Match[str]) -> str:
+        index = int(place[1])
+        return str(paths[index]) if index < len(paths) else place[0]
+
+    return _PLACE.sub(name, message)
 
 
 def _path(match: re.Match[str]) -> Path:
