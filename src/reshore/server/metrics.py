@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from reshore.config import Config
 from reshore.server.endpoint import Endpoint
 from reshore.server.exchange import Exchange
 from reshore.server.services import Services
@@ -82,7 +81,7 @@ def make_meter(services: Services) -> Meter:
         models=ModelNames(
             installed=services.inventory.has,
             table=lambda: services.routing.view.table,
-            upstream_models=_upstream_models(config),
+            upstream_models=_named(services),
         ),
         gauges=Gauges(
             in_flight=lambda: services.drain.in_flight,
@@ -93,7 +92,10 @@ def make_meter(services: Services) -> Meter:
     )
 
 
-def _upstream_models(config: Config) -> Iterator[str]:
-    for upstream in config.upstreams.values():
+def _named(services: Services) -> Iterator[str]:
+    """Models of upstreams that settings name, and those of OpenAI's that need no route."""
+    for upstream in services.config.upstreams.values():
         yield from upstream.models
         yield from upstream.models.values()
+    for name, _ in services.routing.world.tiers.exact():
+        yield name
