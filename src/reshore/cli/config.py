@@ -12,7 +12,7 @@ from reshore.config import Config, Layers, keys, read_layers, without_password
 
 TITLES = ("SETTING", "VALUE", "FROM")
 _MASK = "(set)"
-_SECRETS = frozenset({"api_key"})
+_SECRETS = frozenset({"api_key", "admin_key"})
 
 
 class Setting(Struct, frozen=True, kw_only=True):

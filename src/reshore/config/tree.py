@@ -28,6 +28,16 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     api_key: Annotated[
         str, Meta(description="key that clients must send; comma-separated for several")
     ] = ""
+    admin_key: Annotated[
+        str,
+        Meta(
+            description="key of the admin API over HTTP, comma-separated for several; "
+            "without one it is on run/admin.sock alone"
+        ),
+    ] = ""
+    admin_key_file: Annotated[
+        str, Meta(description="file with admin keys, one a line; relative to RESHORE_HOME")
+    ] = ""
     insecure: Annotated[
         bool, Meta(description="allow an address beyond loopback without an API key")
     ] = False

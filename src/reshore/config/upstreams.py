@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from reshore.config.durations import Seconds
+from reshore.config.key_file import checked_keys, read_key_file
 from reshore.config.numbers import Count
 from reshore.errors import ConfigError
 
@@ -24,7 +25,6 @@ UpstreamKind = Literal[
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _KEY_VARIABLE = re.compile(r"RESHORE_UPSTREAM_([A-Z0-9_]+)_KEY")
-_SENDABLE = re.compile(r"[\x21-\x7e]+")
 _WHERE_KEYS_GO = (
     "keys are not kept in reshore.toml; write them into a file of their own, one a line, and name "
     "it with `key_file`, or set RESHORE_UPSTREAM_<NAME>_KEY"
@@ -188,24 +188,8 @@ def read_keys(
     """
     variable = key_variable(name)
     if env.get(variable):
-        return _checked(env[variable].split(","), variable)
+        return checked_keys(env[variable].split(","), variable)
     if not upstream.key_file:
         return ()
     path = home / Path(upstream.key_file).expanduser()
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise ConfigError(f"upstreams.{name}: key_file {path}: {reason}") from None
-    keys = _checked([line for line in lines if not line.lstrip().startswith("#")], str(path))
-    if not keys:
-        raise ConfigError(f"upstreams.{name}: key_file {path}: there is no key in it")
-    return keys
-
-
-def _checked(pieces: list[str], source: str) -> tuple[str, ...]:
-    keys = tuple(dict.fromkeys(piece.strip() for piece in pieces if piece.strip()))
-    for number, key in enumerate(keys, 1):
-        if not _SENDABLE.fullmatch(key):
-            raise ConfigError(f"{source}: key {number} holds a space or a character beyond ASCII")
-    return keys
+    return read_key_file(path, f"upstreams.{name}: key_file")

@@ -59,7 +59,10 @@ class Follower:
     async def run(self) -> None:
         """Look at the file until cancelled. What is wrong with it is logged, once."""
         while True:
-            await self.look()
+            try:
+                await self.look()
+            except Exception:
+                log.exception("reshore.toml could not be taken over")
             await self._clock.sleep(PERIOD_S)
 
     async def look(self) -> None:

@@ -35,6 +35,8 @@ from reshore.routing.dispatch import Dispatcher, Journal, Manner
 from reshore.routing.plan import Ask, CascadePlan, FallbackPlan
 from reshore.routing.reload import Follower, open_routes
 from reshore.server import admin, health, openai, openai_models
+from reshore.server.admin_door import AdminDoor, admin_keys
+from reshore.server.admin_routes import route_endpoints
 from reshore.server.calls.origin import Backends
 from reshore.server.drain import Drain
 from reshore.server.elsewhere import Elsewhere
@@ -57,7 +59,8 @@ class App:
     Attributes:
         public: what clients reach over TCP.
         admin: what the command line reaches over the Unix socket: the public endpoints without
-            keys and Host checks (the socket's file mode is the key), and the admin API.
+            keys and Host checks (the socket's file mode is the key), and the admin API, which
+            takes an admin key in `public`.
         services: for whoever runs it (signals, tests).
     """
 
@@ -196,6 +199,11 @@ def _public(services: Services, record: Callable[[Outcome], None]) -> ASGIApp:
                 host=HostGuard(bound_to=host, allowed=config.allowed_hosts),
                 origin=OriginGuard(config.origins),
             ),
+            Middleware(
+                AdminDoor,
+                admin=_build(services, [], _admin_routes(services)),
+                keys=admin_keys(config),
+            ),
             Middleware(Authenticate, keys=KeyGuard(config.api_key)),
             Middleware(Admit, drain=services.drain),
         ],
@@ -207,14 +215,18 @@ def _admin(services: Services, record: Callable[[Outcome], None]) -> ASGIApp:
     return _build(
         services,
         [Middleware(Observe, record=record), Middleware(Admit, drain=services.drain)],
-        [
-            *_routes(services),
-            Route("/admin/loaded", admin.Loaded(services), methods=["GET"]),
-            Route("/admin/stop", admin.Stop(services), methods=["POST"]),
-            Route("/admin/forget", admin.Forget(services), methods=["POST"]),
-            Route("/admin/where", admin.Where(services), methods=["GET"]),
-        ],
+        [*_routes(services), *_admin_routes(services)],
     )
+
+
+def _admin_routes(services: Services) -> list[BaseRoute]:
+    return [
+        Route("/admin/loaded", admin.Loaded(services), methods=["GET"]),
+        Route("/admin/stop", admin.Stop(services), methods=["POST"]),
+        Route("/admin/forget", admin.Forget(services), methods=["POST"]),
+        Route("/admin/where", admin.Where(services), methods=["GET"]),
+        *route_endpoints(services),
+    ]
 
 
 def _build(services: Services, middleware: list[Middleware], routes: list[BaseRoute]) -> ASGIApp:

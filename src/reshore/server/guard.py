@@ -121,10 +121,17 @@ class OriginGuard:
 
 
 class KeyGuard:
-    """Checks API keys. Keys are kept and compared as SHA-256, in constant time."""
+    """Checks keys. They are kept and compared as SHA-256, in constant time.
 
-    def __init__(self, keys: str) -> None:
-        self._digests = [_digest(key.strip().encode()) for key in keys.split(",") if key.strip()]
+    Args:
+        keys: one by one, or comma-separated.
+        setting: where they are set, for who sent a wrong one.
+    """
+
+    def __init__(self, keys: str | Iterable[str], setting: str = "RESHORE_API_KEY") -> None:
+        self._setting = setting
+        each = keys.split(",") if isinstance(keys, str) else keys
+        self._digests = [_digest(key.strip().encode()) for key in each if key.strip()]
 
     @property
     def active(self) -> bool:
@@ -147,7 +154,7 @@ class KeyGuard:
         digest = _digest(offered)
         matches = [hmac.compare_digest(digest, known) for known in self._digests]
         if not any(matches):
-            raise Unauthorized("Incorrect API key provided. Check RESHORE_API_KEY of the server.")
+            raise Unauthorized(f"Incorrect API key provided. Check {self._setting} of the server.")
         return digest.hex()[:8]
 
 
