@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
@@ -33,6 +34,18 @@ def test_what_cannot_fit_is_refused_before_it_is_fetched(store: Store) -> None:
     with pytest.raises(DiskFull):
         store.blobs.check_space(1 << 60)
     store.blobs.check_space(1)
+
+
+def test_a_download_may_be_resumed_within_a_week(store: Store) -> None:
+    with store.blobs.partial("sha256:" + "2" * 64) as partial:
+        partial.write(b"12345")
+    note = partial.path.with_name(partial.path.name + "-spans")
+    note.write_bytes(b"[[0,5]]")
+    for days, kept in ((6, True), (8, False)):
+        for path in (partial.path, note):
+            os.utime(path, (0, time.time() - days * 86400))
+        store.prune()
+        assert partial.path.exists() is note.exists() is kept
 
 
 def test_pruning_removes_what_was_abandoned_and_nothing_else(store: Store, tiny: bytes) -> None:

@@ -19,7 +19,7 @@ from reshore.models.disk import (
     try_lock,
 )
 from reshore.models.manifest import Layer
-from reshore.models.partial import Partial
+from reshore.models.partial import Partial, is_partial
 from reshore.models.verified import Verifier, blob_name, identify
 
 _KEPT_FREE = 16 << 20  # bytes that a download must leave free
@@ -154,7 +154,9 @@ class Blobs:
         for digest in digests:
             self.path(digest).unlink(missing_ok=True)
 
-    def remove_abandoned(self, used: Iterable[str], older_than_s: float) -> int:
+    def remove_abandoned(
+        self, used: Iterable[str], *, older_than_s: float, partials_older_than_s: float
+    ) -> int:
         """Remove what is in the folder and old: blobs but the used ones, temporary files, partials.
 
         Args:
@@ -164,11 +166,12 @@ class Blobs:
             The bytes that became free.
         """
         kept = {blob_name(digest) for digest in used}
-        limit, freed = time.time() - older_than_s, 0
+        now_s, freed = time.time(), 0
         for entry in os.scandir(self._made()):
             status = entry.stat(follow_symlinks=False)
             ours = entry.name.startswith(("sha256-", TEMPORARY_PREFIX))
-            if ours and entry.name not in kept and status.st_mtime <= limit:
+            grace_s = partials_older_than_s if is_partial(entry.name) else older_than_s
+            if ours and entry.name not in kept and status.st_mtime <= now_s - grace_s:
                 freed += _discard(entry)
         return freed
 

@@ -30,6 +30,9 @@ from reshore.models.verified import CHUNK_BYTES, Identity, blob_name, identify
 NOTE_BYTES = 16 << 20  # written between two notes of what is there
 
 
+_PARTIAL, _SPANS = "-partial", "-spans"
+
+
 class Busy(Exception):
     """Another process or task is writing this blob."""
 
@@ -53,8 +56,8 @@ class Partial:
     def __init__(self, folder: Path, digest: str) -> None:
         self.digest = digest
         self.target = folder / blob_name(digest)
-        self.path = folder / f"{blob_name(digest)}-partial"
-        self._note = folder / f"{self.path.name}-spans"
+        self.path = folder / f"{blob_name(digest)}{_PARTIAL}"
+        self._note = folder / f"{self.path.name}{_SPANS}"
         self._file = -1
         self._guard = threading.Lock()
         self._spans: tuple[Span, ...] = ()
@@ -211,6 +214,11 @@ class Partial:
         self._unnoted = 0
         if self._holed:
             write_atomic(self._note, msgspec.json.encode(self._spans), durable=False)
+
+
+def is_partial(name: str) -> bool:
+    """Whether a file of the folder `blobs` is a partial or its note."""
+    return name.removesuffix(_SPANS).endswith(_PARTIAL)
 
 
 def _read_note(path: Path, size: int) -> tuple[Span, ...] | None:

@@ -23,6 +23,8 @@ from reshore.models.shelves import parsed
 from reshore.models.verified import open_blob
 
 _ABANDONED_S = 3600.0  # Ollama's grace for blobs that no manifest refers to
+# What was stopped on one day is gone on with on another. (Ollama's start removes it.)
+_RESUMABLE_S = 7 * 24 * 3600.0
 
 
 class Store(Reader):
@@ -143,8 +145,9 @@ class Store(Reader):
                 self._drop_unused(manifest.blobs)
         return spelled
 
-    def prune(self, older_than_s: float = _ABANDONED_S) -> int:
-        """Remove what nothing refers to: blobs, temporary files and partials that were abandoned.
+    def prune(self) -> int:
+        """Remove what nothing refers to: blobs and temporary files after an hour, what there is of
+        downloads that were stopped after a week.
 
         Returns:
             The bytes that became free.
@@ -153,7 +156,9 @@ class Store(Reader):
             BadModelFile: a manifest is damaged, so that nothing can be said to be unused.
         """
         with disk_errors(self.root), locked(self._lock):
-            return self.blobs.remove_abandoned(self._used(), older_than_s)
+            return self.blobs.remove_abandoned(
+                self._used(), older_than_s=_ABANDONED_S, partials_older_than_s=_RESUMABLE_S
+            )
 
     def _own_manifest(self, name: Name) -> Manifest | None:
         try:
