@@ -34,6 +34,8 @@ COMMANDS = {
     "stop": "Unload a model from memory.",
     "rm": "Remove installed models.",
     "import-ollama": "Judge and serve the models of an Ollama store.",
+    "requests": "Show, follow or export what was asked and who answered.",
+    "cost": "Show what requests cost, and what they saved.",
     "config": "Print every setting, and where it comes from.",
 }
 

@@ -65,6 +65,14 @@ class Texts(Struct, frozen=True, tag=True):
 
 Entry = Ended | Late | Texts
 
+_API = ("/v1/", "/api/")
+
+
+def worth_keeping(outcome: Outcome) -> bool:
+    """Whether it concerns a model, or went wrong: probes and listings would bury the rest."""
+    concerns = outcome.attempts or outcome.asked_model or outcome.decision
+    return outcome.path.startswith(_API) and bool(concerns or outcome.status >= 400)
+
 
 def request_row(outcome: Outcome, attempts: list[Row], listed: Price | None) -> Row:
     """The row of a request, with the sums over the rows of its attempts."""
@@ -181,6 +189,10 @@ def listed_price(outcome: Outcome, prices: Prices) -> Price | None:
     """
     if outcome.usage is None or not outcome.asked_model:
         return None
+    if outcome.model in (outcome.asked_model, f"{outcome.asked_model}:latest"):
+        local = all(each.target.side == "local" for each in outcome.attempts if each.answered)
+        if local:
+            return None  # a model of this machine, which has no list
     for attempt in outcome.attempts:
         target = attempt.target
         is_it = target.model in ("", outcome.asked_model)

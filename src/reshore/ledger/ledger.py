@@ -14,7 +14,7 @@ from typing import cast
 from reshore.clock import Clock
 from reshore.config import Config
 from reshore.ledger.batch import Store
-from reshore.ledger.entry import LATE, Ended, Late, Texts
+from reshore.ledger.entry import LATE, Ended, Late, Texts, worth_keeping
 from reshore.ledger.location import folder_of
 from reshore.ledger.prices import Prices
 from reshore.ledger.spill import Spill, adopt
@@ -69,8 +69,9 @@ class Ledger:
         return len(self._queue)
 
     def record(self, outcome: Outcome) -> None:
-        """A request ended."""
-        self._put(outcome)
+        """A request ended. Probes and listings that went well are not kept."""
+        if worth_keeping(outcome):
+            self._put(outcome)
 
     def record_late(self, request_id: str, attempt: Attempt, *, asked: str = "") -> None:
         """An attempt ended that no client waited for; its costs are added to the request's.

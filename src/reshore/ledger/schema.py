@@ -31,7 +31,9 @@ metadata = MetaData()
 requests = Table(
     "requests",
     metadata,
-    Column("request_id", String(64), primary_key=True),
+    # The order in which they were stored: what came last is found by it, however long it ran.
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("request_id", String(64), nullable=False),
     Column("arrived_ms", BigInteger, nullable=False),
     Column("method", String(16), nullable=False),
     Column("path", String(256), nullable=False),
@@ -62,6 +64,7 @@ requests = Table(
     Column("unpriced", Integer, nullable=False),
     Column("list_nano_usd", BigInteger),
     Column("list_source", String(128)),
+    Index("requests_id", "request_id", unique=True),
     Index("requests_arrived", "arrived_ms"),
 )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -41,7 +42,7 @@ class Piece(Struct, frozen=True):
 
 
 class Spill:
-    """Files of one thread in one folder.
+    """Appends to one file after the other in a folder. Any thread may, and none waits long.
 
     Args:
         folder: made when it is needed.
@@ -54,6 +55,7 @@ class Spill:
         self._file: int | None = None
         self._path: Path | None = None
         self._used = 0
+        self._lock = threading.Lock()
 
     def append(self, entries: Iterable[Entry]) -> int:
         """Put entries into the file; returns how many there was no room for.
@@ -64,19 +66,22 @@ class Spill:
         refused = 0
         for entry in entries:
             line = _encode(entry) + b"\n"
-            if self._file is None:
-                self._begin()
-            if self._used + len(line) > self._most or not self._write(line):
-                refused += 1
+            with self._lock:
+                if self._file is None:
+                    self._begin()
+                if self._used + len(line) > self._most or not self._write(line):
+                    refused += 1
         return refused
 
-    def finish(self) -> None:
-        """The file is complete and may be read back; the next entry begins another one."""
-        if self._file is None or self._path is None:
-            return
-        os.close(self._file)
-        self._path.rename(self._path.with_suffix(_SUFFIX))
-        self._file = self._path = None
+    def finish(self) -> bool:
+        """The file, if there is one, may be read back; the next entry begins another one."""
+        with self._lock:
+            if self._file is None or self._path is None:
+                return False
+            os.close(self._file)
+            self._path.rename(self._path.with_suffix(_SUFFIX))
+            self._file = self._path = None
+            return True
 
     def _begin(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -60,6 +60,8 @@ class Writer:
 
     Args:
         queue: appended to by others, emptied here.
+        spill, overflow: files for what the database does not take, and for what others found no
+            room for in the queue.
         connect: opens the database; called in the thread, again and again while it fails.
         wall: the time of day, for what is too old.
     """
@@ -73,6 +75,7 @@ class Writer:
         censor: Censor,
         folder: Path,
         spill: Spill,
+        overflow: Spill,
         flush_s: float,
         wall: Callable[[], float],
     ) -> None:
@@ -83,11 +86,11 @@ class Writer:
         self._censor = censor
         self._folder = folder
         self._spill = spill
+        self._overflow = overflow
         self._flush_s = flush_s
         self._wall = wall
         self._pending = threading.Event()
         self._closing = threading.Event()
-        self._files = threading.Event()
         self._store: Store | None = None
         self._failing = False
         self._rest_s = _REST_S
@@ -98,11 +101,6 @@ class Writer:
         """There is something in the queue. From any thread; costs nothing when it knows."""
         if not self._pending.is_set():
             self._pending.set()
-
-    def fetch(self) -> None:
-        """There is a finished file in the folder that is not this thread's. From any thread."""
-        self._files.set()
-        self._pending.set()
 
     def close(self) -> None:
         """Write what is in the queue, and end. From any thread; does not wait."""
@@ -127,6 +125,7 @@ class Writer:
             log.exception("the ledger's writer ended; entries are no longer kept")
         finally:
             self._spill.finish()
+            self._overflow.finish()
             if self._store is not None:
                 self._store.close()
 
@@ -136,10 +135,11 @@ class Writer:
         while self._queue:
             count = min(len(self._queue), _BATCH)
             self._deliver([self._entry(self._queue.popleft()) for _ in range(count)])
+        more = self._overflow.finish()
         now_s = time.monotonic()
         if self._store is None and now_s >= self._try_at_s:
             self._open()
-        elif self._store is not None and self._files.is_set():
+        elif self._store is not None and more:
             self._fetch(self._store)
         if self._store is not None and now_s >= self._sweep_at_s:
             self._sweep(self._store, now_s)
@@ -243,7 +243,6 @@ class Writer:
         Raises:
             LedgerError: the database failed; what was not stored still waits.
         """
-        self._files.clear()
         try:
             for path in waiting(self._folder):
                 for piece in pieces(path, store.position(path.name), _BATCH):

@@ -12,7 +12,8 @@ down_revision = None
 def upgrade() -> None:
     op.create_table(
         "requests",
-        sa.Column("request_id", sa.String(64), primary_key=True),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+        sa.Column("request_id", sa.String(64), nullable=False),
         sa.Column("arrived_ms", sa.BigInteger, nullable=False),
         sa.Column("method", sa.String(16), nullable=False),
         sa.Column("path", sa.String(256), nullable=False),
@@ -44,6 +45,7 @@ def upgrade() -> None:
         sa.Column("list_nano_usd", sa.BigInteger),
         sa.Column("list_source", sa.String(128)),
     )
+    op.create_index("requests_id", "requests", ["request_id"], unique=True)
     op.create_index("requests_arrived", "requests", ["arrived_ms"])
     op.create_table(
         "attempts",

@@ -1,0 +1,197 @@
+"""`reshore requests`: what was asked, who answered, and what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import Connection
+
+from reshore.cli.ledger_options import (
+    Key,
+    Model,
+    RouteName,
+    SideName,
+    Status,
+    Until,
+    check,
+    moment_ms,
+    now,
+)
+from reshore.cli.output import Json, note, print_aligned, print_json
+from reshore.config import Config, load
+from reshore.ledger.database import reading
+from reshore.ledger.export import export
+from reshore.ledger.queries import Filter, Follower, Row, last, pages
+from reshore.ledger.report import exported, money, saving
+
+_POLL_S = 0.5
+_SHOWN = 20
+_LOOK_BACK = "30d"
+
+# Titles with the widths that a followed table has, whose rows are not known beforehand. Texts are
+# on the left, numbers (negative widths) on the right.
+_COLUMNS = (
+    ("TIME", 14),
+    ("ASKED", 22),
+    ("ANSWERED BY", 30),
+    ("SIDE", 5),
+    ("STATUS", -6),
+    ("IN", -6),
+    ("OUT", -6),
+    ("TTFT", -8),
+    ("TOTAL", -8),
+    ("COST", -10),
+    ("SAVED", -10),
+)
+
+
+def command(
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="TIME",
+            help="A span (30m, 24h, 7d), a day (2026-01-31) or a time; 30d if not given.",
+        ),
+    ] = None,
+    until: Until = None,
+    model: Model = None,
+    route: RouteName = None,
+    side: SideName = None,
+    status: Status = None,
+    key: Key = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, help="How many are shown.")
+    ] = _SHOWN,
+    tail: Annotated[bool, typer.Option("--tail", "-f", help="Go on with those that come.")] = False,
+    file: Annotated[
+        Path | None,
+        typer.Option("--export", metavar="FILE", help="Write all to a .csv or .parquet file."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the last requests, the newest at the bottom."""
+    check(side, status)
+    moment = now()
+    since = since or (None if file else _LOOK_BACK)
+    which = Filter(
+        since_ms=moment_ms(since, moment) if since else None,
+        until_ms=moment_ms(until, moment) if until else None,
+        model=model,
+        route=route,
+        side=side,
+        status=status,
+        key=key,
+    )
+    config = load()
+    with reading(config) as connection:
+        if file is not None:
+            count = export(file, pages(connection, which))
+            note(f"{count} request{'s' * (count != 1)} in {file}")
+            return
+        rows = last(connection, which, limit)
+        follower = Follower(connection, which) if tail else None
+    if follower is not None:
+        _follow(config, follower, rows, as_json)
+    elif as_json:
+        print_json([_record(row) for row in rows])
+    else:
+        _table(rows)
+        if not rows:
+            note("no such request in the ledger")
+
+
+def _follow(config: Config, follower: Follower, rows: list[Row], as_json: bool) -> None:
+    """Print rows as they come, until Ctrl-C. Each look is a transaction of its own."""
+    if not as_json:
+        print(_line(tuple(title for title, _ in _COLUMNS)))
+    while True:
+        for row in rows:
+            print(msgspec.json.encode(_record(row)).decode() if as_json else _line(_cells(row)))
+        if rows:
+            print(end="", flush=True)
+        else:
+            time.sleep(_POLL_S)
+        rows = _news(reading(config), follower)
+
+
+def _news(opened: AbstractContextManager[Connection], follower: Follower) -> list[Row]:
+    with opened as connection:
+        return follower.news(connection)
+
+
+def _table(rows: list[Row]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title, width in _COLUMNS:
+        table.add_column(title, overflow="fold", justify="right" if width < 0 else "left")
+    for row in rows:
+        table.add_row(*map(Text, _cells(row)))
+    print_aligned(table)
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    widths = (width for _, width in _COLUMNS)
+    padded = (
+        cell.rjust(-width) if width < 0 else cell.ljust(width)
+        for cell, width in zip(cells, widths, strict=True)
+    )
+    return "  ".join(padded).rstrip()
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        datetime.fromtimestamp(row["arrived_ms"] / 1000).strftime("%m-%d %H:%M:%S"),
+        row["asked_model"] or "-",
+        _who(row),
+        row["side"] or "-",
+        f"{row['status'] or '-'}",
+        _number(row["prompt_tokens"]),
+        _number(row["completion_tokens"]),
+        _span(row["ttft_ms"]),
+        _span(row["total_ms"]),
+        _cost(row),
+        money(saving(row)),
+    )
+
+
+def _who(row: Row) -> str:
+    """`qwen2.5:7b`, `openai/gpt-4o`; why nobody did."""
+    if row["model"] is None or row["backend"] is None:
+        return row["model"] or row["error"] or "-"
+    return row["model"] if row["side"] == "local" else f"{row['backend']}/{row['model']}"
+
+
+def _cost(row: Row) -> str:
+    if not row["attempts"] and row["prompt_tokens"] is None:
+        return "-"
+    return "?" if row["unpriced"] else money(row["cost_nano_usd"])
+
+
+def _number(count: int | None) -> str:
+    return "-" if count is None else str(count)
+
+
+def _span(milliseconds: float | None) -> str:
+    if milliseconds is None:
+        return "-"
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f} ms"
+    return f"{milliseconds / 1000:.1f} s"
+
+
+def _record(row: Row) -> Mapping[str, Any]:
+    """As JSON: numbers are numbers, money too (a double holds these exactly enough)."""
+    found = exported(row)
+    for name in ("cost_usd", "list_usd", "saving_usd"):
+        if found[name] is not None:
+            found[name] = float(found[name])
+    return found
