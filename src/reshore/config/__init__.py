@@ -24,6 +24,7 @@ from reshore.config.models import ModelConfig, model_settings
 from reshore.config.pool import PoolConfig
 from reshore.config.routes import PrivacyConfig, RouteConfig
 from reshore.config.routing import RoutingConfig
+from reshore.config.shadow import ShadowConfig
 from reshore.config.tree import Config
 from reshore.config.upstreams import (
     Timeouts,
@@ -49,6 +50,7 @@ __all__ = [
     "RouteConfig",
     "RoutingConfig",
     "Seconds",
+    "ShadowConfig",
     "Timeouts",
     "UpstreamConfig",
     "UpstreamKind",

@@ -17,6 +17,7 @@ from reshore.config.models import ModelConfig, model_settings
 from reshore.config.pool import PoolConfig
 from reshore.config.routes import PrivacyConfig, RouteConfig
 from reshore.config.routing import RoutingConfig
+from reshore.config.shadow import ShadowConfig
 from reshore.config.upstreams import UpstreamConfig
 
 
@@ -63,6 +64,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pool: PoolConfig = PoolConfig()
     limits: LimitsConfig = LimitsConfig()
     routing: RoutingConfig = RoutingConfig()
+    shadow: ShadowConfig = ShadowConfig()
     models: dict[str, ModelConfig] = {}
     upstreams: dict[str, UpstreamConfig] = {}
     aliases: Annotated[
