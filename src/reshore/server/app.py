@@ -41,12 +41,15 @@ from reshore.server.calls.origin import Backends
 from reshore.server.drain import Drain
 from reshore.server.elsewhere import Elsewhere
 from reshore.server.guard import HostGuard, KeyGuard, OriginGuard
+from reshore.server.metrics import MetricsPage, make_meter
 from reshore.server.middleware import Admit, Authenticate, Guard, Observe
 from reshore.server.ollama import native_routes
 from reshore.server.ollama_models import management_routes
+from reshore.server.recording import Recorder
 from reshore.server.services import Services
 from reshore.server.world import make_world
 from reshore.telemetry.logs import record_outcome
+from reshore.telemetry.meter import Meter
 from reshore.types import Outcome
 
 log = logging.getLogger("reshore.server")
@@ -85,7 +88,7 @@ async def create_app(
 
     Args:
         launcher: makes engines; None detects this machine's hardware.
-        record: gets the Outcome of each request.
+        record: gets the Outcome of each request, beside ledger and metrics.
         env: where the keys of upstreams are.
         reread: reads the settings again, when `reshore.toml` has changed; None: nobody looks.
 
@@ -134,13 +137,17 @@ async def create_app(
             clock=clock,
             instance_id=instance_id,
         )
+        meter = make_meter(services) if config.metrics.enabled else None
+        recorder = Recorder(record, meter)
         tasks = [asyncio.create_task(_start(services, library))]
         if reread is not None:
             follower = Follower(routes, reread, config.home / "reshore.toml", clock)
             tasks.append(asyncio.create_task(follower.run()))
         try:
             yield App(
-                public=_public(services, record), admin=_admin(services, record), services=services
+                public=_public(services, meter, recorder),
+                admin=_admin(services, meter, recorder),
+                services=services,
             )
         finally:
             for task in tasks:
@@ -187,7 +194,7 @@ async def _preload(services: Services, library: Library) -> None:
         log.error("cannot preload %s: %s", name, reason)
 
 
-def _public(services: Services, record: Callable[[Outcome], None]) -> ASGIApp:
+def _public(services: Services, meter: Meter | None, record: Callable[[Outcome], None]) -> ASGIApp:
     config = services.config
     host, _ = parse_host(config.host)
     return _build(
@@ -207,15 +214,15 @@ def _public(services: Services, record: Callable[[Outcome], None]) -> ASGIApp:
             Middleware(Authenticate, keys=KeyGuard(config.api_key)),
             Middleware(Admit, drain=services.drain),
         ],
-        _routes(services),
+        _routes(services, meter),
     )
 
 
-def _admin(services: Services, record: Callable[[Outcome], None]) -> ASGIApp:
+def _admin(services: Services, meter: Meter | None, record: Callable[[Outcome], None]) -> ASGIApp:
     return _build(
         services,
         [Middleware(Observe, record=record), Middleware(Admit, drain=services.drain)],
-        [*_routes(services), *_admin_routes(services)],
+        [*_routes(services, meter), *_admin_routes(services)],
     )
 
 
@@ -236,9 +243,10 @@ def _build(services: Services, middleware: list[Middleware], routes: list[BaseRo
     return app
 
 
-def _routes(services: Services) -> list[BaseRoute]:
+def _routes(services: Services, meter: Meter | None) -> list[BaseRoute]:
     alive = health.Alive(services)
     ready = health.Ready(services)
+    metrics = [MetricsPage(services, meter)] if meter else []
     return [
         Route("/v1/chat/completions", openai.chat_completions(services), methods=["POST"]),
         Route("/v1/completions", openai.completions(services), methods=["POST"]),
@@ -251,6 +259,7 @@ def _routes(services: Services) -> list[BaseRoute]:
         *(Route(path, alive, methods=["GET"]) for path in ("/health", "/healthz", "/livez")),
         Route("/health/liveliness", alive, methods=["GET"]),
         *(Route(path, ready, methods=["GET"]) for path in ("/readyz", "/health/readiness")),
+        *(Route("/metrics", page, methods=["GET"]) for page in metrics),
     ]
 
 
