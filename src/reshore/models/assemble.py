@@ -20,6 +20,8 @@ from reshore.models.manifest import (
 from reshore.models.names import Name
 from reshore.models.store import Store
 
+_UNITS = (("T", 10**12, 1), ("B", 10**9, 1), ("M", 10**6, 2), ("K", 10**3, 0))
+
 
 def assemble(
     store: Store, name: Name, model: Layer, *more: Layer, source: str, licence: str | None = None
@@ -70,11 +72,11 @@ def installed_from(
 
 
 def parameter_size(count: int) -> str:
-    """A parameter count as Ollama writes it: `134.52M`, `8B`, `8.0B`."""
-    for unit, size, digits in (("B", 10**9, 1), ("M", 10**6, 2), ("K", 10**3, 0)):
+    """A parameter count as Ollama writes it: `134.52M`, `8B`, `8.0B`; "" when it is not known."""
+    for unit, size, digits in _UNITS:
         if count >= size:
             return f"{count / size:.{0 if count % size == 0 else digits}f}{unit}"
-    return str(count)
+    return str(count) if count else ""
 
 
 def _config(facts: GgufFacts) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from reshore.errors import BadRecipe
+from reshore.models.assemble import parameter_size
 from reshore.models.description import Description
 from reshore.models.gguf import Contents
 from reshore.models.layout import Installed
@@ -19,8 +20,6 @@ from reshore.wire.ollama.encode import timestamp_s
 # Longer arrays (vocabularies) are left empty unless they are asked for (facts, section 1.8).
 SHOWN_ELEMENTS = 5
 
-_UNITS = ((10**12, "T", 1), (10**9, "B", 1), (10**6, "M", 2), (10**3, "K", 0))
-
 
 def details(summary: Summary, *, projector: bool = False) -> dict[str, Any]:
     """The `details` of a model; what is not known is left empty."""
@@ -30,22 +29,11 @@ def details(summary: Summary, *, projector: bool = False) -> dict[str, Any]:
         "format": "gguf",
         "family": summary.architecture,
         "families": families if summary.architecture else [],
-        "parameter_size": human_number(summary.parameter_count),
+        "parameter_size": parameter_size(summary.parameter_count),
         "quantization_level": summary.quantization,
         "context_length": summary.context_length,
         "embedding_length": summary.embedding_length,
     }
-
-
-def human_number(count: int) -> str:
-    """A number of parameters in Ollama's words (134.52M, 1.5B); "" when it is not known."""
-    if not count:
-        return ""
-    for unit, letter, digits in _UNITS:
-        if count >= unit:
-            value = count / unit
-            return f"{value:.0f}{letter}" if count % unit == 0 else f"{value:.{digits}f}{letter}"
-    return str(count)
 
 
 def shown(model: Description, contents: Contents, *, verbose: bool) -> dict[str, Any]:

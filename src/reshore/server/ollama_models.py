@@ -12,7 +12,7 @@ from reshore.models import create, pull, push
 from reshore.models.blocking import blocking
 from reshore.models.names import parse_name
 from reshore.models.parameters import typed_parameters
-from reshore.models.progress import OnProgress, Progress
+from reshore.models.progress import OnProgress, Progress, ignore
 from reshore.models.recipe import Recipe
 from reshore.models.sources.manner import Manner
 from reshore.server.blobs import Blobs
@@ -68,7 +68,7 @@ class ManagementEndpoint(NativeEndpoint):
         """
         async with self._services.drain.interruptible(exchange.receive):
             if stream is False:
-                await work(lambda progress: None)
+                await work(ignore)
                 await exchange.reply(200, encode_json(_SUCCESS))
                 return
             async for event in events_of(work):
@@ -100,7 +100,6 @@ class Pull(ManagementEndpoint):
         request = await self._decoded(exchange, TransferRequest)
         name = checked_name(request.asked, "invalid model name")
         store = self._services.store
-
         wishes = pull.Wishes(insecure=bool(request.insecure))
 
         async def work(on_progress: OnProgress) -> None:
