@@ -98,7 +98,9 @@ def chat_body(content: str | dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 
 def echo_config(home: Path, **flags: Any) -> Config:
-    return load(env={"RESHORE_HOME": str(home)}, flags={"engine.kind": "echo"} | flags)
+    """Settings over the scripted engine. Without a ledger, which would take longer than a test."""
+    given = {"engine.kind": "echo", "ledger.enabled": False} | flags
+    return load(env={"RESHORE_HOME": str(home)}, flags=given)
 
 
 @asynccontextmanager

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from reshore.server.recording import Recorder
 from reshore.types import Attempt, Outcome, Target
+from tests.server.harness import chat_body, echo_config, running
+from tests.server.test_metrics import page
 
 OUTCOME = Outcome(request_id="req_1", method="GET", path="/", status=200, total_ms=1.0)
 ATTEMPT = Attempt(role="shadow", target=Target(side="local", backend="local", model="m"))
@@ -63,3 +68,25 @@ def test_a_bug_of_one_is_logged_and_keeps_nobody_else_from_being_told(
     assert meter.outcomes == [OUTCOME]
     assert meter.late == [("req_1", ATTEMPT, "")]
     assert [record.__dict__["request_id"] for record in caplog.records] == ["req_1"] * 3
+
+
+async def test_a_server_that_has_ended_has_kept_every_request(home: Path) -> None:
+    async with running(echo_config(home, **{"ledger.enabled": True})) as server:
+        await server.chat("Hi")
+        await server.refusal("/v1/chat/completions", chat_body("Hi", model="nobody"), status=404)
+        numbers = await page(server)
+        assert 'reshore_ledger_entries_total{fate="lost"} 0.0' in numbers
+    with closing(sqlite3.connect(home / "ledger.db")) as database:
+        rows = database.execute("select request_id, status from requests order by arrived_ms")
+        kept = dict(rows.fetchall())
+        attempts = database.execute("select role, backend from attempts").fetchall()
+    ours = {one.request_id: one.status for one in server.outcomes if one.path.startswith("/v1/")}
+    assert kept == ours
+    assert attempts == [("primary", "local")]
+
+
+async def test_without_a_ledger_there_is_no_file(home: Path) -> None:
+    async with running(echo_config(home)) as server:
+        await server.chat("Hi")
+        assert "reshore_ledger" not in await page(server)
+    assert not (home / "ledger.db").exists()

@@ -45,7 +45,7 @@ from reshore.server.metrics import MetricsPage, make_meter
 from reshore.server.middleware import Admit, Authenticate, Guard, Observe
 from reshore.server.ollama import native_routes
 from reshore.server.ollama_models import management_routes
-from reshore.server.recording import Recorder
+from reshore.server.recording import Recorder, running_ledger
 from reshore.server.services import Services
 from reshore.server.world import make_world
 from reshore.telemetry.logs import record_outcome
@@ -113,6 +113,7 @@ async def create_app(
         open_routes, config, make_world(config, inventory, hardware), clock
     )
     async with (
+        running_ledger(config, clock) as ledger,
         _engine_session() as session,
         open_upstreams(config, env=env, clock=clock, instance_id=instance_id) as remotes,
     ):
@@ -137,8 +138,8 @@ async def create_app(
             clock=clock,
             instance_id=instance_id,
         )
-        meter = make_meter(services) if config.metrics.enabled else None
-        recorder = Recorder(record, meter)
+        meter = make_meter(services, ledger) if config.metrics.enabled else None
+        recorder = Recorder(record, ledger, meter)
         tasks = [asyncio.create_task(_start(services, library))]
         if reread is not None:
             follower = Follower(routes, reread, config.home / "reshore.toml", clock)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
+from reshore.ledger.ledger import Ledger
 from reshore.server.endpoint import Endpoint
 from reshore.server.exchange import Exchange
 from reshore.server.services import Services
@@ -72,9 +73,10 @@ class MetricsPage(Endpoint):
         await exchange.reply(200, page, ((b"content-type", kind.encode()),))
 
 
-def make_meter(services: Services) -> Meter:
+def make_meter(services: Services, ledger: Ledger) -> Meter:
     """A meter of this server."""
     config = services.config
+    keeps = config.ledger.enabled
     return Meter(
         endpoints=Endpoints(PATHS),
         backends=("local", *config.upstreams),
@@ -88,6 +90,7 @@ def make_meter(services: Services) -> Meter:
             loaded=services.pool.loaded,
             breakers=services.dispatcher.breakers,
             routing_version=lambda: services.routing.view.number,
+            ledger=(lambda: (ledger.queued, ledger.counts)) if keeps else None,
         ),
     )
 

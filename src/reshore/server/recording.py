@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
+from reshore.clock import Clock
+from reshore.config import Config
+from reshore.ledger.ledger import Ledger, open_ledger
 from reshore.types import Attempt, Outcome
 
 log = logging.getLogger("reshore.server")
@@ -51,3 +56,14 @@ class Recorder:
                 keeper.record_late(request_id, attempt, asked=asked)
             except Exception:
                 log.exception("an attempt was not kept", extra={"request_id": request_id})
+
+
+@contextlib.asynccontextmanager
+async def running_ledger(config: Config, clock: Clock) -> AsyncIterator[Ledger]:
+    """`open_ledger`, whose end waits for its last entries without holding up the event loop."""
+    with contextlib.ExitStack() as stack:
+        ledger = stack.enter_context(open_ledger(config, clock))
+        try:
+            yield ledger
+        finally:
+            await asyncio.to_thread(stack.close)
