@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from reshore.types import (
     ChatRequest,
@@ -42,8 +44,7 @@ class Measured:
     text: list[str] | None = None
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A reply that has begun: its status stands, and of a stream the first event is there.
 
     Attributes:

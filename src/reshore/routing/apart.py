@@ -10,8 +10,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from reshore.backends.answer import Answer
 from reshore.errors import ReshoreError

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from reshore.routing.content import Content, has_token_ids, read_content, texts
 from reshore.types import Side
@@ -17,8 +18,7 @@ def _without_headers(_: str) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
-class Asking:
+class Asking(Struct, frozen=True, kw_only=True, dict=True):
     """One request, of which no more is read than the policy of its route needs.
 
     Belongs to its request's task.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from reshore.routing.policy import Cloud, Local, Policy, Route
 from reshore.routing.sides import parts
@@ -11,8 +11,7 @@ from reshore.routing.world import World
 from reshore.types import Side, Target
 
 
-@dataclass(frozen=True)
-class Naming:
+class Naming(Struct, frozen=True):
     """What the parts of one route's policy mean for one name."""
 
     name: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reshore.backends.answer import Answer, Draft
 from reshore.errors import BackendError, ReshoreError, Unsupported

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from reshore.backends.answer import HeaderList
 from reshore.backends.base import Backend
 from reshore.backends.remote import Remote
@@ -23,8 +25,7 @@ class Backends:
         return self.remotes[target.backend]
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """The request that a call is about; it may outlive it, as a mirrored copy.
 
     Attributes:

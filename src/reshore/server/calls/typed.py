@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
 
 from msgspec.structs import replace
 
@@ -62,7 +63,13 @@ class TypedCall:
         self, target: Target, *, key: int = 0, keep_text: bool = False
     ) -> AbstractAsyncContextManager[Answer]:
         """See `Call`."""
-        return self._open(target, key, keep_text)
+
+        def new_writer(reply: Reply) -> Writer:
+            return self._told(self._writer(target, reply), reply)
+
+        return _Answering(
+            target, lambda: self._ask(target, self._request(target), key), new_writer, keep_text
+        )
 
     @asynccontextmanager
     async def draft(
@@ -83,22 +90,14 @@ class TypedCall:
 
     def resume(self, target: Target, begun: Answer) -> AbstractAsyncContextManager[Answer]:
         """See `Call`."""
-        return self._resume(target, begun)
 
-    @asynccontextmanager
-    async def _resume(self, target: Target, begun: Answer) -> AsyncIterator[Answer]:
-        request = continuing(self._request(target), begun.measured.text or ())
-        async with self._ask(target, request) as reply:
-            writer = self._writer(target, reply, goes_on=begun)
-            async with _answering(target, reply, writer, keep_text=True) as answer:
-                yield answer
+        def ask() -> AbstractAsyncContextManager[Reply]:
+            return self._ask(target, continuing(self._request(target), begun.measured.text or ()))
 
-    @asynccontextmanager
-    async def _open(self, target: Target, key: int, keep_text: bool) -> AsyncIterator[Answer]:
-        async with self._ask(target, self._request(target), key) as reply:
-            writer = self._told(self._writer(target, reply), reply)
-            async with _answering(target, reply, writer, keep_text=keep_text) as answer:
-                yield answer
+        def new_writer(reply: Reply) -> Writer:
+            return self._writer(target, reply, goes_on=begun)
+
+        return _Answering(target, ask, new_writer, True)
 
     def _told(self, writer: Writer, reply: Reply) -> Writer:
         writer.headers += encoded(self._notices())
@@ -119,14 +118,50 @@ class TypedCall:
         return remote.complete(request, key=key, request_id=request_id)
 
 
-@asynccontextmanager
-async def _answering(
-    target: Target, reply: Reply, writer: Writer, *, keep_text: bool
-) -> AsyncIterator[Answer]:
-    measured = Measured(model=reply.model, text=[] if keep_text else None)
-    following = Following(reply, measured)
-    async with aclosing(write(reply, reply.chunks, writer, following)) as frames:
-        yield written(target, writer, frames, measured)
+class _Answering:
+    """A context manager around an answer: entering asks, leaving ends the generation.
+
+    No generator, as on the way of every request one costs more than what it does here.
+    """
+
+    __slots__ = ("_ask", "_frames", "_keep_text", "_new_writer", "_opening", "_target")
+
+    def __init__(
+        self,
+        target: Target,
+        ask: Callable[[], AbstractAsyncContextManager[Reply]],
+        new_writer: Callable[[Reply], Writer],
+        keep_text: bool,
+    ) -> None:
+        self._target = target
+        self._ask = ask
+        self._new_writer = new_writer
+        self._keep_text = keep_text
+
+    async def __aenter__(self) -> Answer:
+        self._opening = self._ask()
+        reply = await self._opening.__aenter__()
+        try:
+            writer = self._new_writer(reply)
+        except BaseException as error:
+            await self._opening.__aexit__(type(error), error, error.__traceback__)
+            raise
+        measured = Measured(model=reply.model, text=[] if self._keep_text else None)
+        self._frames = write(reply, reply.chunks, writer, Following(reply, measured))
+        return written(self._target, writer, self._frames, measured)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        try:
+            # They read what the context behind them feeds, so they must not outlive that.
+            await self._frames.aclose()
+        finally:
+            left = await self._opening.__aexit__(kind, error, trace)
+        return left
 
 
 def _wants_logprobs(request: Generation) -> bool:
