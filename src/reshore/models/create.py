@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from reshore.errors import BadModelFile, BadRecipe, SourceError
+from reshore.errors import BadModelFile, BadRecipe
 from reshore.models.assemble import installed_from
 from reshore.models.blocking import blocking
 from reshore.models.convert import (
@@ -23,6 +23,7 @@ from reshore.models.convert import (
     quantise,
 )
 from reshore.models.gguf import read_facts
+from reshore.models.kinds import WORDS, check_adapter, check_regular, kind_of, kinds_of
 from reshore.models.layout import Installed
 from reshore.models.manifest import (
     ADAPTER_TYPE,
@@ -39,8 +40,6 @@ from reshore.models.recipe import Recipe, changes, replaced, with_licence
 from reshore.models.sources.file import pieces
 from reshore.models.sources.manner import Manner
 from reshore.models.store import Store
-
-_MAGIC = b"GGUF"
 
 
 class _Foundation(Struct, frozen=True, kw_only=True):
@@ -137,7 +136,7 @@ class _Making:
         files = await blocking(data_files, first) if first.is_dir() and not more else {}
         if any(name.endswith(WEIGHTS_SUFFIX) for name in files) and not list(first.glob("*.gguf")):
             return _Foundation(layers=(await self._converted(files),), source=source)
-        kinds = await blocking(_kinds_of, found)
+        kinds = await blocking(kinds_of, found)
         await blocking(self._store.blobs.check_space, sum(p.stat().st_size for p in kinds.values()))
         layers = [await self._copied(path, kind) for kind, path in kinds.items()]
         return _Foundation(layers=tuple(layers), source=source)
@@ -146,8 +145,8 @@ class _Making:
         """The layers of LoRA adapters of this machine."""
         copied = []
         for path in (each.expanduser().resolve() for each in paths):
-            await blocking(_check_regular, path)
-            await blocking(_check_adapter, path, path.name)
+            await blocking(check_regular, path)
+            await blocking(check_adapter, path, str(path))
             copied.append(await self._copied(path, ADAPTER_TYPE))
         return tuple(copied)
 
@@ -182,8 +181,10 @@ class _Making:
     async def adapters(self, adapters: Mapping[str, str]) -> tuple[Layer, ...]:
         """The layers of LoRA adapters."""
         paths = await blocking(self._uploaded, adapters, "adapters")
+        for name, path in paths.items():
+            await blocking(check_adapter, path, f"adapters: {name}")
         return tuple(
-            [await blocking(_adapter, adapters[name], path) for name, path in paths.items()]
+            Layer(ADAPTER_TYPE, adapters[name], path.stat().st_size) for name, path in paths.items()
         )
 
     async def quantised(self, layers: tuple[Layer, ...], level: str) -> tuple[Layer, ...]:
@@ -244,11 +245,11 @@ class _Making:
         found: dict[str, Layer] = {}
         for name, path in paths.items():
             try:
-                kind = _kind_of(name, path)
+                kind = kind_of(path, f"files: {name}")
             except BadModelFile as error:  # what a client sent, under the name it knows
                 raise BadRecipe(f"files: {name}: {error}") from error
             if kind in found:
-                raise BadRecipe(f"files: {name} is one {_WORDS[kind]} too many")
+                raise BadRecipe(f"files: {name} is one {WORDS[kind]} too many")
             found[kind] = Layer(kind, files[name], path.stat().st_size)
             self._tell(f"using existing layer {files[name]}")
         if MODEL_TYPE not in found:
@@ -285,83 +286,3 @@ def _until(stop: threading.Event, pieces: Iterator[bytes]) -> Iterator[bytes]:
         if stop.is_set():
             raise _Stopped
         yield piece
-
-
-def _kinds_of(paths: Sequence[Path]) -> dict[str, Path]:
-    """Which of the GGUF files at `paths`, or in a folder there, is what; the model comes first.
-
-    Raises:
-        SourceError: there is nothing, or nothing that makes one model.
-        BadRecipe, BadModelFile: a file is of another kind, damaged, or one too many.
-    """
-    found: dict[str, Path] = {}
-    for path in paths:
-        files = sorted(path.glob("*.gguf")) if path.is_dir() else [path]
-        if not path.exists() or not files:
-            raise SourceError(f"{path}: no such file, or a folder without a model in it")
-        for file in files:
-            _check_regular(file)
-            kind = _kind_of(file.name, file.resolve())
-            if kind in found:
-                raise BadRecipe(f"{file} is one {_WORDS[kind]} too many; name the file to take")
-            found[kind] = file.resolve()
-    if MODEL_TYPE not in found:
-        raise SourceError(f"{paths[0]} holds a projector but no model")
-    return dict(sorted(found.items()))  # "model" stands before "projector"
-
-
-def _check_regular(path: Path) -> None:
-    """Refuse pipes, which are waited for without end, and devices.
-
-    Raises:
-        SourceError: it is there, but is no file.
-    """
-    if path.exists() and not path.is_file():
-        raise SourceError(f"{path} is no regular file; name the file itself")
-
-
-_WORDS = {MODEL_TYPE: "model", PROJECTOR_TYPE: "projector"}
-
-
-def _kind_of(name: str, path: Path) -> str:
-    """What a GGUF file is to a model.
-
-    Raises:
-        BadRecipe: it is none, or an adapter.
-        BadModelFile: it is damaged.
-    """
-    try:
-        with open(path, "rb") as file:
-            magic = file.read(len(_MAGIC))
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from error
-    if magic != _MAGIC:
-        raise BadRecipe(f"files: {name} is neither a GGUF file nor part of a safetensors model")
-    facts = read_facts(path)
-    if facts.metadata.get("general.type") == "adapter":
-        raise BadRecipe(f"files: {name} is an adapter; it belongs among the adapters")
-    return PROJECTOR_TYPE if facts.architecture == "clip" else MODEL_TYPE
-
-
-def _adapter(digest: str, path: Path) -> Layer:
-    """The layer of a LoRA adapter that was uploaded; see `_check_adapter`."""
-    _check_adapter(path, digest)
-    return Layer(ADAPTER_TYPE, digest, path.stat().st_size)
-
-
-def _check_adapter(path: Path, what: str) -> None:
-    """Make sure that a file is a LoRA adapter.
-
-    Raises:
-        BadRecipe: it is another kind of file, or another kind of adapter.
-    """
-    try:
-        metadata = read_facts(path).metadata
-    except BadModelFile as error:
-        raise BadRecipe(
-            f"adapters: a LoRA adapter must be a GGUF file ({error}); llama.cpp's "
-            "convert_lora_to_gguf.py makes one"
-        ) from error
-    kind = (metadata.get("general.type"), metadata.get("adapter.type"))
-    if kind != ("adapter", "lora"):
-        raise BadRecipe(f"adapters: {what} is no LoRA adapter")
