@@ -117,6 +117,10 @@ class ScriptedUpstream:
         return f"{'https' if self._tls else 'http'}://{host}:{port}/v1"
 
     @property
+    def port(self) -> int:
+        return self._address[1]
+
+    @property
     def open_connections(self) -> int:
         return len(self._open)
 
