@@ -143,6 +143,14 @@ def test_an_answer_that_broke_off_is_an_error_and_has_no_duration() -> None:
     assert "reshore_attempt_duration_seconds" not in seen
 
 
+def test_a_refusal_that_is_passed_on_as_it_came_is_an_error() -> None:
+    seen = recorded(outcome(answered(status=404, usage=None), status=404, usage=None))
+    assert seen["reshore_requests_total"] == {("/v1/chat/completions", "cloud", "openai", "404"): 1}
+    assert seen["reshore_request_errors_total"] == {("/v1/chat/completions", "UpstreamStatus"): 1}
+    assert seen["reshore_attempts_total"] == {("primary", "cloud", "openai", "UpstreamStatus"): 1}
+    assert "reshore_request_duration_seconds" not in seen
+
+
 def test_vectors_have_no_first_token() -> None:
     usage = USAGE.__class__(prompt_tokens=5)
     seen = recorded(outcome(answered("local", "llama3.2", usage=usage), usage=usage))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from reshore.errors import UpstreamStatus
 from reshore.telemetry import metrics
 from reshore.telemetry.gauges import Gauges
 from reshore.telemetry.labels import NONE, Bounded, Endpoints, ModelNames
@@ -49,7 +50,8 @@ class Meter:
 
     def record(self, outcome: Outcome) -> None:
         """A request ended."""
-        endpoint, error = self._endpoint(outcome.path), outcome.error
+        endpoint = self._endpoint(outcome.path)
+        error = _error(outcome.error, outcome.status)
         side, backend = NONE, NONE
         shown: Attempt | None = None  # the one that answered, or the last that tried
         for attempt in outcome.attempts:
@@ -64,7 +66,7 @@ class Meter:
         self._requests.add((endpoint, side, backend, self._status(str(outcome.status))))
         if error is not None:
             self._request_errors.add((endpoint, self._error(error)))
-        elif shown is not None and shown.answered and outcome.status < 400:
+        elif shown is not None and shown.answered:
             self._completed(outcome, shown.target, endpoint, backend)
 
     def record_late(self, request_id: str, attempt: Attempt, *, asked: str = "") -> None:
@@ -100,7 +102,8 @@ class Meter:
             self._per_token.add((backend, model), per_token_ms / 1000)
 
     def _tried(self, attempt: Attempt) -> None:
-        target, role, error = attempt.target, attempt.role, attempt.error
+        target, role = attempt.target, attempt.role
+        error = _error(attempt.error, attempt.status)
         backend, model = self._backend(target.backend), self._model(target.side, target.model)
         self._attempts.add((role, target.side, backend, self._error(error) if error else NONE))
         if error is None:
@@ -129,3 +132,10 @@ class Meter:
 
     def _backend(self, backend: str) -> str:
         return backend if backend in self._backends else OTHER
+
+
+def _error(error: str | None, status: int | None) -> str | None:
+    """What went wrong. A refusal of an upstream that is forwarded as it came is no error to us."""
+    if error is None and status is not None and status >= 400:
+        return UpstreamStatus.__name__
+    return error
