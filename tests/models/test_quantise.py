@@ -8,9 +8,12 @@ import pytest
 from gguf.quants import dequantize
 
 from reshore.errors import BadModelFile, BadRecipe
-from reshore.models.convert import checked_level, quantise
+from reshore.models.convert import check_full, checked_level, quantise
+from reshore.models.create import create
 from reshore.models.gguf import read_facts
 from reshore.models.quantise import write_quantised
+from reshore.models.recipe import Recipe
+from reshore.models.store import Store
 
 Kind = gguf.GGMLQuantizationType
 
@@ -126,9 +129,23 @@ async def test_llama_quantize_on_path_is_run(
     assert target.read_text() == f"{tmp_path / 'a.gguf'} Q4_K_M"
 
 
-def test_levels_are_checked_before_anything_is_run() -> None:
-    assert checked_level("q4_k_m", "F16") == "Q4_K_M"
-    with pytest.raises(BadRecipe, match="unsupported quantization type 'q4_wide'"):
-        checked_level("q4_wide", "F16")
+def test_a_level_is_written_in_any_case() -> None:
+    assert checked_level("q8_0") == "Q8_0"
+
+
+@pytest.mark.parametrize("level", ["q4_wide", "Q4_K_M"])
+async def test_a_level_that_cannot_be_made_is_told_before_anything_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    store = Store(tmp_path / "store")
+    recipe = Recipe(paths=(write_model(tmp_path / "a.gguf"),), quantize=level)
+    with pytest.raises(BadRecipe):
+        await create(store, "m", recipe)
+    assert not store.root.exists()
+
+
+def test_what_is_quantised_already_is_refused() -> None:
+    check_full("BF16")
     with pytest.raises(BadRecipe, match="only supported for F16, BF16 and F32 models; this one"):
-        checked_level("Q8_0", "Q4_0")
+        check_full("Q4_0")

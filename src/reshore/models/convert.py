@@ -93,38 +93,48 @@ async def quantise(source: Path, workspace: Path, level: str, what: str) -> Path
         BadModelFile: the file cannot be quantised.
     """
     target = workspace / "quantised.gguf"
-    if level in _OWN_LEVELS:
-        program = [sys.executable, "-I", "-m", "reshore.models.quantise"]
-    elif found := shutil.which("llama-quantize"):
-        program = [found]
-    else:
-        raise BadRecipe(
-            f"quantising to {level} takes llama.cpp's llama-quantize, which is not on PATH; "
-            f"install it, or choose one of {', '.join(sorted(_OWN_LEVELS))}"
-        )
-    argv = [*program, str(source), str(target), level]
+    argv = [*_quantiser(level), str(source), str(target), level]
     await run_program(argv, what=f"quantising {what} to {level}")
     return target
 
 
-def checked_level(level: str, present: str) -> str:
+def checked_level(level: str) -> str:
     """The quantisation that somebody asks for, in capitals.
 
-    Args:
-        present: what the model has now.
-
     Raises:
-        BadRecipe: there is no such quantisation, or the model is quantised already.
+        BadRecipe: there is no such quantisation, or it takes `llama-quantize`, which is not on
+            PATH.
     """
     wanted = level.upper()
     if wanted not in FILE_TYPES.values():
         known = ", ".join(sorted(set(FILE_TYPES.values()) - _FULL))
         raise BadRecipe(f"unsupported quantization type {level[:40]!r}; llama.cpp has {known}")
+    _quantiser(wanted)
+    return wanted
+
+
+def check_full(present: str) -> None:
+    """Make sure that a model with the quantisation `present` can be quantised.
+
+    Raises:
+        BadRecipe: it is quantised already.
+    """
     if present not in _FULL:
         raise BadRecipe(
             f"quantization is only supported for F16, BF16 and F32 models; this one is {present}"
         )
-    return wanted
+
+
+def _quantiser(level: str) -> list[str]:
+    """The program that quantises, as it is called."""
+    if level in _OWN_LEVELS:
+        return [sys.executable, "-I", "-m", "reshore.models.quantise"]
+    if found := shutil.which("llama-quantize"):
+        return [found]
+    raise BadRecipe(
+        f"quantising to {level} takes llama.cpp's llama-quantize, which is not on PATH; "
+        f"install it, or choose one of {', '.join(sorted(_OWN_LEVELS))}"
+    )
 
 
 def _link(files: Mapping[str, Path], folder: Path) -> None:

@@ -16,6 +16,7 @@ from reshore.models.assemble import installed_from
 from reshore.models.blocking import blocking
 from reshore.models.convert import (
     WEIGHTS_SUFFIX,
+    check_full,
     checked_level,
     convert,
     data_files,
@@ -75,6 +76,7 @@ async def create(
         DiskFull: no space is left; nothing is installed.
     """
     wanted = parse_name(name)
+    level = checked_level(recipe.quantize) if recipe.quantize else None
     making = _Making(store, wanted, on_progress)
     if recipe.base is not None:
         found = await making.from_model(recipe.base, insecure)
@@ -83,8 +85,8 @@ async def create(
     else:
         found = await making.from_files(recipe.files)
     layers, config = found.layers, found.config
-    if recipe.quantize:
-        layers = await making.quantised(layers, recipe.quantize)
+    if level is not None:
+        layers = await making.quantised(layers, level)
         config = None
     layers += await making.adapters(recipe.adapters)
     layers += await making.copied_adapters(recipe.adapter_paths)
@@ -192,10 +194,10 @@ class _Making:
         model = next(layer for layer in layers if layer.media_type == MODEL_TYPE)
         path = self._store.blob(model.digest)
         present = (await blocking(read_facts, path)).quantization
-        wanted = checked_level(level, present)
-        self._tell(f"quantizing {present} model to {wanted}")
+        check_full(present)
+        self._tell(f"quantizing {present} model to {level}")
         async with self._workspace() as folder:
-            target = await quantise(path, folder, wanted, str(self._name))
+            target = await quantise(path, folder, level, str(self._name))
             made = await blocking(self._take, target)
         return tuple(made if layer is model else layer for layer in layers)
 

@@ -106,7 +106,11 @@ def _reason(part: str, value: str) -> str:
     limit = 350 if part == "host" else 80
     if len(value) > limit:
         return f"its {part} is longer than {limit} characters"
-    return f"its {part} {_shown(value)} must be letters, digits, _ - and dots, and start with none"
+    signs = {"host": "_ - . :", "namespace": "_ -"}.get(part, "_ - .")
+    return (
+        f"its {part} {_shown(value)} may hold letters, digits and {signs} alone, and must begin "
+        "with a letter, a digit or _"
+    )
 
 
 def _shown(text: str) -> str:
