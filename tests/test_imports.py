@@ -27,7 +27,7 @@ RANKS = {
     "telemetry": 6,
     "server": 8,
     "cli": 9,
-    "testing": 9,
+    "testing": 8,
 }
 
 # These are where bugs would hide, so these are where tests are instant.

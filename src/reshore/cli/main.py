@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -20,7 +20,7 @@ from reshore import __version__
 from reshore.cli.failure import ExitCode, Failure, failure_of
 
 # Name -> what the list of commands says. `reshore.cli.<name>` holds the function `command`, with
-# `_` for `-`.
+# `_` for `-`, or a table `COMMANDS` of functions: commands of its own.
 COMMANDS = {
     "serve": "Answer OpenAI's API from local models.",
     "run": "Ask a model once, or chat with it.",
@@ -34,8 +34,11 @@ COMMANDS = {
     "stop": "Unload a model from memory.",
     "rm": "Remove installed models.",
     "import-ollama": "Judge and serve the models of an Ollama store.",
+    "route": "Show, set, compare and explain who answers which name.",
+    "rollback": "Go back to an earlier version of the routes.",
     "requests": "Show, follow or export what was asked and who answered.",
     "cost": "Show what requests cost, and what they saved.",
+    "rehearse": "Be an upstream that fails as it is told.",
     "config": "Print every setting, and where it comes from.",
 }
 
@@ -56,23 +59,34 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(
         self, ctx: Any, args: list[str]
-    ) -> tuple[str | None, TyperCommand | None, list[str]]:
+    ) -> tuple[str | None, TyperCommand | TyperGroup | None, list[str]]:
         """The command that is called; help and suggestions need no more than the stubs."""
         name, _, rest = super().resolve_command(ctx, args)
         return name, None if name is None else load_command(name), rest
 
 
-def load_command(name: str) -> TyperCommand:
-    """Import a command's module and make the command of its function.
+def load_command(name: str) -> TyperCommand | TyperGroup:
+    """Import a command's module and make the command of its function, or of several.
 
     A module that reads its arguments in a way of its own has the class `Command` for it.
     """
     module = importlib.import_module(f"reshore.cli.{name.replace('-', '_')}")
+    if hasattr(module, "COMMANDS"):
+        return _group_of(name, module.COMMANDS)
     single = typer.Typer(add_completion=False, rich_markup_mode=_PLAIN)
     single.command(name, cls=getattr(module, "Command", TyperCommand))(module.command)
     command = get_command(single)
     assert isinstance(command, TyperCommand)
     return command
+
+
+def _group_of(name: str, commands: Mapping[str, Callable[..., None]]) -> TyperGroup:
+    app = typer.Typer(name=name, help=COMMANDS[name], no_args_is_help=True, rich_markup_mode=_PLAIN)
+    for each, function in commands.items():
+        app.command(each)(function)
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    return group
 
 
 def _print_version(wanted: bool) -> None:

@@ -58,6 +58,7 @@ class ScriptedUpstream:
 
     Attributes:
         requests: in the order in which they came.
+        asked: how many requests there were, remembered or not.
         connections: accepted so far.
     """
 
@@ -83,7 +84,7 @@ class ScriptedUpstream:
         self._tls = tls
         self._address = (host, port)
         self._memory = _Memory()
-        self._number = 0
+        self.asked = 0
         self._open: set[_Line] = set()
         self._arrived = asyncio.Event()
         self._reserved: socket.socket | None = None
@@ -170,10 +171,10 @@ class ScriptedUpstream:
         received = Received(request)
         self.requests.append(received)
         self._arrived.set()
-        self._number += 1
+        self.asked += 1
         script, reply = self._reply(request, received)
         Performance(
-            line, moves(script, reply), b"%016x" % self._number, received, self._answered
+            line, moves(script, reply), b"%016x" % self.asked, received, self._answered
         ).begin()
 
     def _reply(self, request: Request, received: Received) -> tuple[Script, Reply]:
