@@ -15,13 +15,22 @@ from typing import Any
 
 import pytest
 
-from reshore.cli.main import run
+from reshore.cli.main import COMMANDS, load_command, run
 from reshore.models.create import create_from
 from reshore.models.store import Store
 from tests.models.tiny import write_tiny_gguf
 
 RESHORE = [sys.executable, "-c", "from reshore.cli.main import main; main()"]
 _READY = "reshore answers at "
+
+
+def command_lines() -> list[tuple[str, ...]]:
+    """Every command there is, those of groups included."""
+    found: list[tuple[str, ...]] = []
+    for name in COMMANDS:
+        inner = getattr(load_command(name), "commands", None)
+        found += [(name, each) for each in inner] if inner else [(name,)]
+    return found
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 
 from reshore.cli.failure import ExitCode
 from reshore.cli.main import COMMANDS
-from tests.cli.conftest import install
+from tests.cli.conftest import command_lines, install
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 
@@ -30,11 +30,13 @@ def test_every_exit_code_is_explained():
     assert re.findall(r"^\| (\d+) \|", section, re.MULTILINE) == [str(int(c)) for c in ExitCode]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_option_is_explained(command, cli, monkeypatch):
+@pytest.mark.parametrize("line", command_lines(), ids=" ".join)
+def test_every_option_is_explained(line, cli, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    options = set(re.findall(r"--[a-z][a-z-]+", cli(command, "--help").out)) - {"--help"}
-    assert [option for option in sorted(options) if option not in _section(command)] == []
+    options = set(re.findall(r"--[a-z][a-z-]+", cli(*line, "--help").out)) - {"--help"}
+    section = _section(line[0])
+    assert " ".join(line) in section
+    assert [option for option in sorted(options) if option not in section] == []
 
 
 @pytest.mark.parametrize("arguments", [("list",), ("show", "tiny"), ("config",)])

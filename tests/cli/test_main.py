@@ -6,7 +6,7 @@ import pytest
 
 from reshore import __version__
 from reshore.cli.main import COMMANDS, load_command
-from tests.cli.conftest import RESHORE, environment, execute, install
+from tests.cli.conftest import RESHORE, command_lines, environment, execute, install
 
 HEAVY = ("aiohttp", "starlette", "uvicorn", "numpy", "xllamacpp", "jsonschema")
 
@@ -28,18 +28,18 @@ def test_help_lists_every_command_with_its_summary(cli):
         assert summary in ended.out
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help_and_json(name, cli):
-    ended = cli(name, "--help")
+@pytest.mark.parametrize("line", command_lines(), ids=" ".join)
+def test_every_command_has_help_and_json(line, cli):
+    ended = cli(*line, "--help")
     assert ended.code == 0
     assert "--json" in ended.out
-    assert load_command(name).name == name
+    assert load_command(line[0]).name == line[0]
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_no_line_of_help_is_wider_than_80_columns(name, cli, monkeypatch):
+@pytest.mark.parametrize("line", command_lines(), ids=" ".join)
+def test_no_line_of_help_is_wider_than_80_columns(line, cli, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    assert max(map(len, cli(name, "--help").out.splitlines())) <= 80
+    assert max(map(len, cli(*line, "--help").out.splitlines())) <= 80
 
 
 def test_help_shows_brackets_and_flags_as_they_are_typed(cli):

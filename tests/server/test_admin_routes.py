@@ -128,7 +128,7 @@ async def test_a_request_is_explained_as_it_would_be_decided(home: Path) -> None
         ("POST", "/admin/rollback", None, 400, "no version before"),
         ("POST", "/admin/rollback", {"to": 4}, 404, "no version 4"),
         ("POST", "/admin/panic", {}, 400, "side"),
-        ("POST", "/admin/explain?kind=poem", {"model": "x"}, 400, "kind is"),
+        ("POST", "/admin/explain?kind=poem", {"model": "x"}, 400, "kind is one of chat"),
         (
             "PUT",
             "/admin/routes/text-embedding-3-small",

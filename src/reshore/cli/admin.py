@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import socket
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +50,19 @@ class AdminClient:
         with self._request("GET", path) as response:
             return response.read()
 
-    def post(self, path: str, body: Any) -> bytes:
+    def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> bytes:
         """The body of the reply to a POST."""
-        with self._request("POST", path, body) as response:
+        with self._request("POST", path, body, headers or {}) as response:
+            return response.read()
+
+    def put(self, path: str, body: Any) -> bytes:
+        """The body of the reply to a PUT."""
+        with self._request("PUT", path, body) as response:
+            return response.read()
+
+    def delete(self, path: str, body: Any) -> bytes:
+        """The body of the reply to a DELETE."""
+        with self._request("DELETE", path, body) as response:
             return response.read()
 
     def stop(self, model: str) -> bool:
@@ -91,11 +101,11 @@ class AdminClient:
 
     @contextlib.contextmanager
     def _request(
-        self, method: str, path: str, body: Any = None
+        self, method: str, path: str, body: Any = None, more: Mapping[str, str] | None = None
     ) -> Iterator[http.client.HTTPResponse]:
         connection = _UnixConnection(self._socket)
         encoded = None if body is None else msgspec.json.encode(body)
-        headers = {"connection": "close"}
+        headers = {"connection": "close"} | dict(more or {})
         if encoded is not None:
             headers["content-type"] = "application/json"
         with contextlib.closing(connection), self._translated():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from reshore.engine.libraries import explain
-from reshore.errors import BadName, ReshoreError, UnknownModel, UpstreamStatus
+from reshore.errors import BadName, ReshoreError, RouteNotFound, UnknownModel, UpstreamStatus
 
 _NOT_FOUND_STATUS = 404
 
@@ -54,7 +54,7 @@ def failure_of(error: BaseException) -> Failure | None:
 
 
 def _code(error: ReshoreError) -> ExitCode:
-    if isinstance(error, UnknownModel):
+    if isinstance(error, UnknownModel | RouteNotFound):
         return ExitCode.NOT_FOUND
     if isinstance(error, UpstreamStatus) and error.status == _NOT_FOUND_STATUS:
         return ExitCode.NOT_FOUND

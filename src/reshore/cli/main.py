@@ -38,7 +38,6 @@ COMMANDS = {
     "rollback": "Go back to an earlier version of the routes.",
     "requests": "Show, follow or export what was asked and who answered.",
     "cost": "Show what requests cost, and what they saved.",
-    "rehearse": "Be an upstream that fails as it is told.",
     "config": "Print every setting, and where it comes from.",
 }
 
@@ -81,7 +80,13 @@ def load_command(name: str) -> TyperCommand | TyperGroup:
 
 
 def _group_of(name: str, commands: Mapping[str, Callable[..., None]]) -> TyperGroup:
-    app = typer.Typer(name=name, help=COMMANDS[name], no_args_is_help=True, rich_markup_mode=_PLAIN)
+    app = typer.Typer(
+        name=name,
+        help=COMMANDS[name],
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode=_PLAIN,
+    )
     for each, function in commands.items():
         app.command(each)(function)
     group = get_command(app)

@@ -18,7 +18,7 @@ from reshore.config.host import parse_host
 from reshore.config.keys import OLLAMA_NAMES, is_table, keys, variable
 from reshore.config.ledger import LedgerConfig, PriceConfig, without_password
 from reshore.config.limits import LimitsConfig
-from reshore.config.load import Layers, load, read_layers
+from reshore.config.load import Layers, find_home, load, read_layers
 from reshore.config.metrics import MetricsConfig
 from reshore.config.models import ModelConfig, model_settings
 from reshore.config.pool import PoolConfig
@@ -54,6 +54,7 @@ __all__ = [
     "Timeouts",
     "UpstreamConfig",
     "UpstreamKind",
+    "find_home",
     "is_table",
     "key_variable",
     "keys",

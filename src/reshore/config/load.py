@@ -116,7 +116,7 @@ def read_layers(
         ConfigError: an unknown variable, or a file that is not TOML.
     """
     env = os.environ if env is None else env
-    home = Path(env.get(HOME_VARIABLE) or "~/.reshore").expanduser()
+    home = find_home(env)
     file = home / "reshore.toml"
     tree = _read_file(file)
     places = {"home": HOME_VARIABLE if env.get(HOME_VARIABLE) else DEFAULT}
@@ -126,6 +126,16 @@ def read_layers(
     tree["home"] = home
     _check_key_variables(env, tree, file)
     return Layers(tree=tree, file=file, places=places)
+
+
+def find_home(env: Mapping[str, str] | None = None) -> Path:
+    """RESHORE_HOME, for who needs no more of the settings, or cannot have them.
+
+    Args:
+        env: the environment; the process's own if None.
+    """
+    env = os.environ if env is None else env
+    return Path(env.get(HOME_VARIABLE) or "~/.reshore").expanduser()
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -128,7 +128,7 @@ def _embedding_problems(naming: Naming) -> Iterator[str]:
         yield (
             f"'{route.pattern}' would give embeddings of several models "
             f"({', '.join(sorted(models))}), whose vectors cannot be compared. Route it to one of "
-            "them, or set mix_embeddings."
+            "them, or set mix_embeddings (`--force`)."
         )
 
 

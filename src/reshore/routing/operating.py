@@ -7,13 +7,13 @@ rules.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from msgspec import Struct
 
 from reshore.errors import HistoryError, RouteError
-from reshore.routing.asking import Asking
+from reshore.routing.asking import Asking, Kind
 from reshore.routing.breaker import BreakerState
-from reshore.routing.explain import Explained, explain
 from reshore.routing.history import Damaged
 from reshore.routing.parsing import parse_policy
 from reshore.routing.policy import Route
@@ -35,9 +35,9 @@ class Wish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     author: str = ""
     if_version: int | None = None
 
-    def note(self, otherwise: str = "") -> Note:
-        """What the history remembers; `otherwise` where no reason is given."""
-        return Note(author=self.author, reason=self.why or otherwise)
+    def note(self) -> Note:
+        """What the history remembers of it."""
+        return Note(author=self.author, reason=self.why)
 
 
 class SetRoute(Wish, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -179,11 +179,6 @@ class Operator:
         changes = differences(self._state.version(old), self._state.version(new))
         return Difference(old=old, new=new, changes=list(changes))
 
-    def explain(self, asking: Asking) -> Explained:
-        """What would be done with a request, and why."""
-        now = self._state.in_force
-        return explain(asking, now.view, now.world)
-
     def set(self, pattern: str, wish: SetRoute) -> Change:
         """Set a route.
 
@@ -218,8 +213,8 @@ class Operator:
 
     def rollback(self, wish: Rollback) -> Change:
         """Go back. Raises as `RoutingState.rollback`."""
-        note = wish.note("rollback" if wish.to is None else f"rollback to version {wish.to}")
-        return self._told(self._state.rollback(wish.to, note, if_version=wish.if_version))
+        found = self._state.rollback(wish.to, wish.note(), if_version=wish.if_version)
+        return self._told(found)
 
     def _told(self, changed: Changed, pattern: str | None = None) -> Change:
         found = self._problems()
@@ -272,3 +267,34 @@ class Operator:
             restores=version.restores,
             changes=changes,
         )
+
+
+def asking_of(
+    body: dict[str, Any],
+    *,
+    kind: Kind | None = None,
+    key: str | None = None,
+    pin: Side | None = None,
+    header: Callable[[str], str | None] = lambda name: None,
+) -> Asking:
+    """A request of OpenAI's dialect as `decide` sees it, read leniently.
+
+    Args:
+        kind: None: as far as the fields of the body tell.
+    """
+    model, user = body.get("model"), body.get("user")
+    return Asking(
+        name=model if isinstance(model, str) else "",
+        kind=kind or _kind(body),
+        user=user if isinstance(user, str) else "",
+        key=key,
+        pin=pin,
+        header=header,
+        load=lambda: body,
+    )
+
+
+def _kind(body: dict[str, Any]) -> Kind:
+    if "messages" not in body and "input" in body:
+        return "embedding"
+    return "completion" if "messages" not in body and "prompt" in body else "chat"

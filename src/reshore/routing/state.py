@@ -159,6 +159,7 @@ class RoutingState:
         Args:
             to: None for the version before; again and again it goes further back, and never to
                 what was rolled back already.
+            note: without a reason, the version is named.
 
         Raises:
             RouteError: there is no version before.
@@ -167,12 +168,12 @@ class RoutingState:
             RouteConflict: as `set`.
         """
 
-        def back(now: Snapshot) -> Snapshot:
-            number = self._before(now) if to is None else to
-            earlier = self._history.read(number)
-            return restored(now, earlier)
-
-        return self._change(back, note, if_version)
+        with self._lock:
+            before = self._expected(if_version)
+            number = self._before(before) if to is None else to
+            changed = restored(before, self._history.read(number))
+            reason = note.reason or f"rollback to version {number}"
+            return self._commit(changed, before, structs.replace(note, reason=reason))
 
     def reload(self, config: Config) -> Changed:
         """Take over `[routes]`, `[aliases]` and `[privacy]`: all of them, or nothing.
@@ -226,15 +227,22 @@ class RoutingState:
 
     # How a change is made
 
-    def _change(self, step: Step, note: Note, if_version: int | None = None) -> Changed:
+    def _change(self, step: Step, note: Note, if_version: int | None) -> Changed:
         with self._lock:
-            before = self.in_force.snapshot
-            if if_version is not None and if_version != before.number:
-                raise RouteConflict(expected=if_version, version=before.number)
-            after = self._append(step(before), before, note)
-            now = self.in_force
-            self.in_force = _compiled(after, now.aliases.table, now.world)
-            return Changed(before=before, after=after)
+            before = self._expected(if_version)
+            return self._commit(step(before), before, note)
+
+    def _expected(self, if_version: int | None) -> Snapshot:
+        snapshot = self.in_force.snapshot
+        if if_version is not None and if_version != snapshot.number:
+            raise RouteConflict(expected=if_version, version=snapshot.number)
+        return snapshot
+
+    def _commit(self, changed: Snapshot, before: Snapshot, note: Note) -> Changed:
+        after = self._append(changed, before, note)
+        now = self.in_force
+        self.in_force = _compiled(after, now.aliases.table, now.world)
+        return Changed(before=before, after=after)
 
     def _append(self, changed: Snapshot, before: Snapshot, note: Note) -> Snapshot:
         if changed.same_as(before) and changed.imported == before.imported:

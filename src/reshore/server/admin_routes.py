@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args
 
 import msgspec
 from starlette.datastructures import QueryParams
 from starlette.routing import BaseRoute, Route
 
 from reshore.errors import RequestError
-from reshore.routing.asking import Asking, Kind
-from reshore.routing.operating import Operator, Panic, Rollback, SetRoute, Wish
+from reshore.routing.asking import Kind
+from reshore.routing.explain import explain
+from reshore.routing.operating import Operator, Panic, Rollback, SetRoute, Wish, asking_of
 from reshore.server.endpoint import Endpoint
 from reshore.server.exchange import Exchange
 from reshore.server.inbound import header_reader, read_pin
@@ -148,31 +149,22 @@ class Explain(Operating):
         body = await exchange.json(services.config.limits)
         if services.inventory.stale:
             await services.inventory.refresh()
-        asking = Asking(
-            name=exchange.asked_model or "",
-            kind=_kind(_query(exchange).get("kind"), body),
-            user=user if isinstance(user := body.get("user"), str) else "",
-            key=_query(exchange).get("key"),
+        query = _query(exchange)
+        asking = asking_of(
+            body,
+            kind=_kind(query.get("kind")),
+            key=query.get("key"),
             pin=read_pin(exchange.headers, services.instance_id),
             header=header_reader(exchange.headers),
-            load=lambda: body,
         )
-        await self._tell(exchange, self._operator.explain(asking))
+        now = services.routing
+        await self._tell(exchange, explain(asking, now.view, now.world))
 
 
-def request_kind(body: dict[str, Any]) -> Kind:
-    """What a body of OpenAI's dialect asks for, as far as its fields tell."""
-    if "messages" in body:
-        return "chat"
-    return "embedding" if "input" in body else "completion" if "prompt" in body else "chat"
-
-
-def _kind(given: str | None, body: dict[str, Any]) -> Kind:
-    if given is None:
-        return request_kind(body)
-    if given not in ("chat", "completion", "embedding", "forward"):
-        raise RequestError("kind is chat, completion, embedding or forward", param="kind")
-    return cast(Kind, given)
+def _kind(given: str | None) -> Kind | None:
+    if given not in (None, *get_args(Kind)):
+        raise RequestError(f"kind is one of {', '.join(get_args(Kind))}", param="kind")
+    return cast(Kind | None, given)
 
 
 def _name(exchange: Exchange) -> str:
