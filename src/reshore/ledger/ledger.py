@@ -49,13 +49,13 @@ class Ledger:
         self._writer = Writer(
             self._queue,
             connect=lambda: _connect(config),
-            prices=lambda: Prices(config.prices, config.upstreams),
+            prices=Prices(config.prices, config.upstreams),
             censor=self._censor,
             folder=folder,
             spill=Spill(folder, settings.spill_bytes),
             overflow=self._overflow,
             flush_s=settings.flush_ms / 1000,
-            wall=clock.wall,
+            clock=clock,
         )
 
     @property

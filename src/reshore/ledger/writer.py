@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reshore.clock import Clock
 from reshore.errors import LedgerError
 from reshore.ledger.batch import Batch, Refused, Store
 from reshore.ledger.entry import Ended, Entry, Late, Texts
@@ -63,7 +63,6 @@ class Writer:
         spill, overflow: files for what the database does not take, and for what others found no
             room for in the queue.
         connect: opens the database; called in the thread, again and again while it fails.
-        wall: the time of day, for what is too old.
     """
 
     def __init__(
@@ -71,31 +70,31 @@ class Writer:
         queue: deque[Outcome | Late | Texts],
         *,
         connect: Callable[[], Store],
-        prices: Callable[[], Prices],
+        prices: Prices,
         censor: Censor,
         folder: Path,
         spill: Spill,
         overflow: Spill,
         flush_s: float,
-        wall: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self.counts = Counts()
         self._queue = queue
         self._connect = connect
-        self._make_prices = prices
+        self._prices = prices
         self._censor = censor
         self._folder = folder
         self._spill = spill
         self._overflow = overflow
         self._flush_s = flush_s
-        self._wall = wall
+        self._clock = clock
         self._pending = threading.Event()
         self._closing = threading.Event()
         self._store: Store | None = None
         self._failing = False
         self._rest_s = _REST_S
-        self._try_at_s = 0.0
-        self._sweep_at_s = 0.0
+        self._try_at_s = clock.monotonic() + _FIRST_S
+        self._sweep_at_s = clock.monotonic() + _SWEEP_S
 
     def wake(self) -> None:
         """There is something in the queue. From any thread; costs nothing when it knows."""
@@ -109,34 +108,40 @@ class Writer:
 
     def run(self) -> None:
         """The thread's life."""
-        self._prices = self._make_prices()
-        now_s = time.monotonic()
-        self._try_at_s, self._sweep_at_s = now_s + _FIRST_S, now_s + _SWEEP_S
         try:
             while not self._closing.is_set():
                 if self._pending.wait(self._idle_s()):
                     self._closing.wait(self._flush_s)
-                self._turn()
-            self._turn()
-            if self._store is None and not self._failing and self.counts.spilled:
-                self._open()  # a process that ended so soon: who asks next wants to see it
+                self.turn()
+            self.turn()
         except Exception:
             # A bug of ours must be seen, and must not take requests along.
             log.exception("the ledger's writer ended; entries are no longer kept")
         finally:
-            self._spill.finish()
-            self._overflow.finish()
-            if self._store is not None:
-                self._store.close()
+            self.finish()
 
-    def _turn(self) -> None:
-        """Whatever there is to be done now."""
+    def finish(self) -> None:
+        """Leave everything so that the next process finds it.
+
+        A process that ends before it ever opened the database does so now: who asks for its
+        entries wants to see them.
+        """
+        if self._store is None and not self._failing and self.counts.spilled:
+            self._open()
+        self._spill.finish()
+        self._overflow.finish()
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def turn(self) -> None:
+        """Whatever there is to be done now; the thread does it again and again."""
         self._pending.clear()
         while self._queue:
             count = min(len(self._queue), _BATCH)
             self._deliver([self._entry(self._queue.popleft()) for _ in range(count)])
         more = self._overflow.finish()
-        now_s = time.monotonic()
+        now_s = self._clock.monotonic()
         if self._store is None and now_s >= self._try_at_s:
             self._open()
         elif self._store is not None and more:
@@ -151,7 +156,7 @@ class Writer:
 
     def _idle_s(self) -> float:
         due_s = self._sweep_at_s if self._store is not None else self._try_at_s
-        return max(due_s - time.monotonic(), 0.0)
+        return max(due_s - self._clock.monotonic(), 0.0)
 
     def _deliver(self, entries: list[Entry]) -> None:
         """To the database, or to the file if there is none."""
@@ -234,7 +239,7 @@ class Writer:
         if self._store is not None:
             self._store.close()
             self._store = None
-        self._try_at_s = time.monotonic() + self._rest_s
+        self._try_at_s = self._clock.monotonic() + self._rest_s
         self._rest_s = min(self._rest_s * 2, _LONGEST_REST_S)
 
     def _read_back(self, store: Store) -> None:
@@ -256,7 +261,7 @@ class Writer:
 
     def _sweep(self, store: Store, now_s: float) -> None:
         try:
-            more = store.sweep(self._wall())
+            more = store.sweep(self._clock.wall())
         except LedgerError as error:
             self._fail(error)
         else:
