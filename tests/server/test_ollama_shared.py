@@ -1,6 +1,7 @@
 """Models that `FROM` makes of another: one engine, and for each request its own model."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,6 +95,17 @@ async def test_settings_of_its_own_give_a_model_an_engine_of_its_own(server: Ser
         for name in (MODEL, PIRATE, BUTLER):
             await answered(other, CHAT, chat_of("hi") | {"model": name})
         assert len(pids(other.app)) == 3
+
+
+async def test_the_same_file_in_two_stores_is_one_load(server: Server, tmp_path: Path) -> None:
+    theirs = server.app.services.store.root
+    config = echo_config(tmp_path / "other", **{"read_models": [str(theirs)]})
+    await create(Store.from_config(config), "knight", Recipe(base=MODEL, system="Hail."))
+    async with running(config) as other:
+        for name in (MODEL, "knight"):
+            await answered(other, CHAT, chat_of("hi") | {"model": name})
+        assert len(other.app.services.pool.loaded()) == 2
+        assert len(pids(other.app)) == 1
 
 
 async def test_errors_name_the_model_that_was_asked(server: Server) -> None:

@@ -47,12 +47,13 @@ class EngineLauncher:
         """The files, the chat template and the settings that its engine is started with.
 
         A model's system prompt, parameters and example turns are no part of it: requests bring
-        these. So all that `FROM` makes of one model has one engine.
+        these. So all that `FROM` makes of one model has one engine. Blobs are named by their
+        content, which makes one of a file that two stores have.
         """
         return (
-            model.model_path,
-            model.projector_path,
-            model.adapter_paths,
+            model.model_path.name,
+            model.projector_path and model.projector_path.name,
+            tuple(path.name for path in model.adapter_paths),
             templates.argument(model.template),
             model.embeds,
             self._config.engine_for(model.name),
