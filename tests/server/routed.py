@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from tests.server.harness import Server, echo_config, running
 
 CHAT = "/v1/chat/completions"
 KEY = "sk-secret-of-ours"
+
+_FIELD = re.compile(r'(\w+)=("(?:\\.|[^"\\])*"|[^;]*)')
 
 # As OpenAI sends it, with a field that nobody knows yet.
 REPLY = json.dumps(
@@ -109,8 +112,7 @@ def ask(model: str = "gpt-4o", **fields: Any) -> dict[str, Any]:
 
 def decided(headers: Any) -> dict[str, str]:
     """`x-reshore-decision` by field; values without their quotes."""
-    fields = headers["x-reshore-decision"].split("; ")
-    pairs = (field.partition("=")[::2] for field in fields if "=" in field)
+    pairs = _FIELD.findall(headers["x-reshore-decision"])
     return {name: value.strip('"') for name, value in pairs}
 
 

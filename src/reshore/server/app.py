@@ -8,7 +8,6 @@ import logging
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import aiohttp
@@ -16,7 +15,6 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp
 
-from reshore.backends.answer import Answer, Call
 from reshore.backends.library import Library
 from reshore.backends.local import LocalBackend
 from reshore.backends.remote.upstreams import open_upstreams
@@ -31,9 +29,10 @@ from reshore.engine.turns import Turns
 from reshore.errors import ReshoreError
 from reshore.models.inventory import Inventory
 from reshore.models.store import Store
-from reshore.routing.dispatch import Dispatcher, Journal, Manner
-from reshore.routing.plan import Ask, CascadePlan, FallbackPlan
+from reshore.routing.cascade import open_cascade
+from reshore.routing.dispatch import Dispatcher
 from reshore.routing.reload import Follower, open_routes
+from reshore.routing.shadow import ShadowWorker
 from reshore.server import admin, health, openai, openai_models
 from reshore.server.admin_door import AdminDoor, admin_keys
 from reshore.server.admin_routes import route_endpoints
@@ -116,8 +115,14 @@ async def create_app(
         running_ledger(config, clock) as ledger,
         _engine_session() as session,
         open_upstreams(config, env=env, clock=clock, instance_id=instance_id) as remotes,
+        _working(pool),
+        ShadowWorker(
+            config.shadow,
+            clock=clock,
+            local=pool,
+            record_late=lambda request_id, attempt: recorder.late(request_id, attempt),
+        ) as shadows,
     ):
-        runner = asyncio.create_task(pool.run())
         local = LocalBackend(library, pool, EngineClient(session), config)
         services = Services(
             config=config,
@@ -130,10 +135,12 @@ async def create_app(
             routes=routes,
             dispatcher=Dispatcher(
                 config.routing,
-                cascade=_fall_back,
+                cascade=open_cascade,
                 clock=clock,
                 keys=lambda name: remotes[name].key_count,
+                shadows=shadows,
             ),
+            shadows=shadows,
             drain=Drain(),
             clock=clock,
             instance_id=instance_id,
@@ -153,10 +160,19 @@ async def create_app(
         finally:
             for task in tasks:
                 task.cancel()
-            await pool.aclose()
             await asyncio.gather(*tasks, return_exceptions=True)
             await inventory.aclose()
-            await runner
+
+
+@contextlib.asynccontextmanager
+async def _working(pool: Pool) -> AsyncIterator[None]:
+    """The pool at work; leaving stops its engines."""
+    runner = asyncio.create_task(pool.run())
+    try:
+        yield
+    finally:
+        await pool.aclose()
+        await runner
 
 
 def _engine_session() -> aiohttp.ClientSession:
@@ -262,11 +278,3 @@ def _routes(services: Services, meter: Meter | None) -> list[BaseRoute]:
         *(Route(path, ready, methods=["GET"]) for path in ("/readyz", "/health/readiness")),
         *(Route("/metrics", page, methods=["GET"]) for page in metrics),
     ]
-
-
-def _fall_back(
-    dispatcher: Dispatcher, call: Call, plan: CascadePlan, journal: Journal, manner: Manner
-) -> AbstractAsyncContextManager[Answer]:
-    """A cascade whose checks are not there yet: the cloud answers when the local side cannot."""
-    plans = (Ask(target=plan.local), plan.cloud)
-    return dispatcher.carry_out(call, FallbackPlan(plans=plans), journal, manner)

@@ -13,6 +13,7 @@ from reshore.models.inventory import Inventory
 from reshore.models.store import Store
 from reshore.routing.aliases import Aliases
 from reshore.routing.dispatch import Dispatcher
+from reshore.routing.shadow import ShadowWorker
 from reshore.routing.state import InForce, RoutingState
 from reshore.server.calls.origin import Backends
 from reshore.server.drain import Drain
@@ -37,6 +38,7 @@ class Services:
     backends: Backends
     routes: RoutingState
     dispatcher: Dispatcher
+    shadows: ShadowWorker
     drain: Drain
     clock: Clock
     instance_id: str
