@@ -85,6 +85,30 @@ async def test_answers_of_an_upstream_name_it(home: Path) -> None:
         assert (await scrape(it.server))["reshore_routing_version"] == 1
 
 
+MIRRORED = f"""
+[routes."gpt-4o"]
+policy = "shadow(local:{MODEL}, cloud, share=100%)"
+"""
+
+
+async def test_a_mirrored_copy_counts_when_it_has_ended(home: Path) -> None:
+    async with routed(home, MIRRORED) as it:
+        await it.server.post(CHAT, ask())
+        async with asyncio.timeout(10):
+            while "reshore_attempts_total" not in (seen := await scrape(it.server, role="shadow")):
+                pass
+        assert seen["reshore_attempts_total"] == 1
+        assert (await scrape(it.server, endpoint=CHAT))["reshore_requests_total"] == 1
+        assert "reshore_shadow_drops_total" not in await scrape(it.server)
+
+
+async def test_mirrored_copies_that_are_dropped_are_counted(home: Path) -> None:
+    async with routed(home, f"{MIRRORED}[shadow]\nqueue_bytes = 0") as it:
+        await it.server.post(CHAT, ask())
+        drops = await scrape(it.server, reason="bytes")
+        assert drops["reshore_shadow_drops_total"] == 1
+
+
 async def test_names_that_clients_make_up_add_no_numbers(home: Path) -> None:
     async with routed(home, '[routes]\n"x-*" = "cloud"') as it:
         sizes = []

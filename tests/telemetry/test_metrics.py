@@ -224,7 +224,7 @@ BUSY = Gauges(
     ],
     routing_version=lambda: 12,
     ledger=lambda: (3, Fates()),
-    shadow_drops=lambda: {"queue": 4, "late": 1},
+    shadow_drops=lambda: [("queue", 4), ("late", 1)],
 )
 
 

@@ -91,6 +91,7 @@ def make_meter(services: Services, ledger: Ledger) -> Meter:
             breakers=services.dispatcher.breakers,
             routing_version=lambda: services.routing.view.number,
             ledger=(lambda: (ledger.queued, ledger.counts)) if keeps else None,
+            shadow_drops=lambda: services.shadows.state().dropped.items(),
         ),
     )
 

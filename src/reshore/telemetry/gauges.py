@@ -59,7 +59,7 @@ class Gauges:
     breakers: Callable[[], Iterable[BreakerState]]
     routing_version: Callable[[], int]
     ledger: Callable[[], tuple[int, Fates]] | None = None
-    shadow_drops: Callable[[], Mapping[str, int]] | None = None
+    shadow_drops: Callable[[], Iterable[tuple[str, int]]] | None = None
 
     def read(
         self, *, local: Callable[[str], str], upstream: Callable[[str, str], tuple[str, str]]
@@ -79,7 +79,7 @@ class Gauges:
             counts = {"written": fates.written, "spilled": fates.spilled, "lost": fates.lost}
             yield Reading(metrics.LEDGER_ENTRIES, _one_label(counts))
         if self.shadow_drops is not None:
-            yield Reading(metrics.SHADOW_DROPS, _one_label(self.shadow_drops()))
+            yield Reading(metrics.SHADOW_DROPS, _one_label(dict(self.shadow_drops())))
         yield Reading(metrics.BUILD, {(__version__,): 1})
 
     def _models(self, label: Callable[[str], str]) -> Iterator[Reading]:
