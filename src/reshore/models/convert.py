@@ -70,16 +70,27 @@ async def convert(files: Mapping[str, Path], workspace: Path, what: str) -> Path
     folder = workspace / "model"
     await blocking(_link, files, folder)
     target = workspace / "converted.gguf"
-    bert = await blocking(_is_bert, folder)
-    argv = _bert(folder, target) if bert else _llama_cpp(folder, target)
+    if await blocking(_is_bert, folder):
+        await convert_bert(folder, target, what)
+        return target
     offline = {
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
         "HF_HOME": str(workspace / "home"),
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
-    await run_program(argv, what=f"converting {what}", environment=offline)
+    await run_program(_llama_cpp(folder, target), what=f"converting {what}", environment=offline)
     return target
+
+
+async def convert_bert(folder: Path, target: Path, what: str) -> None:
+    """Write the GGUF file of a BERT-like folder. Cancellation ends the conversion.
+
+    Raises:
+        BadModelFile: it cannot be converted.
+    """
+    argv = [sys.executable, "-I", "-m", "reshore.models.bert", str(folder), str(target)]
+    await run_program(argv, what=f"converting {what}")
 
 
 async def quantise(source: Path, workspace: Path, level: str, what: str) -> Path:
@@ -152,10 +163,6 @@ def _is_bert(folder: Path) -> bool:
     except ValueError as error:
         raise BadRecipe(f"config.json is no JSON: {error}") from error
     return isinstance(config, dict) and config.get("model_type") == "bert"
-
-
-def _bert(folder: Path, target: Path) -> list[str]:
-    return [sys.executable, "-I", "-m", "reshore.models.bert", str(folder), str(target)]
 
 
 def _llama_cpp(folder: Path, target: Path) -> list[str]:

@@ -45,8 +45,8 @@ async def whole_or_not(store: Store, layers: Iterable[Layer]) -> AsyncIterator[N
     """Make room for the files of one model; none of those fetched within stays without the rest.
 
     That holds when a source sends what it should not, when the model turns out to be none for
-    llama.cpp, and when the disk is full. A transfer that
-    was only cut, or cancelled, keeps the files that are complete: the next one goes on from there.
+    llama.cpp, and when the disk is full. A transfer that was only cut, or cancelled, keeps the
+    files that are complete: the next one goes on from there.
 
     Raises:
         DiskFull: what is missing cannot fit.

