@@ -143,30 +143,28 @@ def sums(connection: Connection, which: Filter, by: By | None) -> list[Sum]:
     def counted(condition: ColumnElement[bool]) -> ColumnElement[Any]:
         return total(sa.case((condition, 1), else_=0))
 
-    cost = total(column.cost_nano_usd)
     query = sa.select(
-        group.label("group"),
+        group.label("shared"),
         sa.func.count().label("requests"),
         total(column.prompt_tokens).label("prompt_tokens"),
         total(column.completion_tokens).label("completion_tokens"),
-        cost.label("cost"),
+        total(column.cost_nano_usd).label("cost"),
         counted(column.unpriced > 0).label("unpriced"),
         counted(comparable).label("compared"),
         total(sa.case((comparable, column.list_nano_usd), else_=0)).label("listed"),
         total(sa.case((comparable, column.cost_nano_usd), else_=0)).label("spent"),
     ).where((column.attempts > 0) | column.prompt_tokens.is_not(None), *which.clauses())
     if by:
-        query = query.group_by(group).order_by(
-            group if by == "day" else cost.desc(), sa.func.count().desc()
-        )
+        # By its name: an expression with a value in it is, to PostgreSQL, another each time.
+        first: ColumnElement[Any] = sa.asc("shared") if by == "day" else sa.desc("cost")
+        query = query.group_by("shared").order_by(first, sa.desc("requests"))
     rows = connection.execute(query.limit(PAGE)).mappings()
     return [_sum(dict(row)) for row in rows if row["requests"]]
 
 
 def _sum(row: Row) -> Sum:
-    group = row["group"]
     numbers = {name: int(row[name]) for name in Sum.__struct_fields__ if name != "group"}
-    return Sum(group=None if group is None else group, **numbers)
+    return Sum(group=row["shared"], **numbers)
 
 
 def _page(connection: Connection, which: Filter, after: int, limit: int = PAGE) -> list[Row]:

@@ -48,5 +48,8 @@ def money(nano: int | None) -> str:
     if nano is None:
         return "?"
     amount = abs(nano) / 1e9
-    digits = 2 if amount >= 1 or not amount else 4 if amount >= 0.01 else 6
-    return f"{'-' if nano < 0 else ''}${amount:,.{digits}f}"
+    if 0 < amount < 1e-4:
+        text = f"{amount:.9f}".rstrip("0")
+    else:
+        text = f"{amount:,.{2 if amount >= 1 or not amount else 4 if amount >= 0.01 else 6}f}"
+    return f"{'-' if nano < 0 else ''}${text}"
