@@ -1,7 +1,7 @@
 """Whether two answers to one question come down to the same.
 
-The strongest sign there is without labels: of the answers to GSM8K that two local models of 8 to
-9 billion parameters agree on, 4 in 100 or fewer are wrong (docs/performance.md).
+The strongest sign there is without labels: of the answers to GSM8K that Llama-3.1-8B and Gemma-2-9B
+agree on, 24 in 1,000 are wrong, of all answers of the better one 110 (docs/performance.md).
 """
 
 from __future__ import annotations

@@ -9,14 +9,14 @@ signs that are not known is passed by.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import product
 
 import msgspec
 
 from reshore.checks.check import Check, Said
-from reshore.checks.expression import Reader, Side, Token, Unclear, tokens
+from reshore.checks.expression import Number, Reader, Side, Token, Unclear, tokens
 
 # Bounds of the work: what is beyond is not looked at.
 _CHARACTERS = 40_000
@@ -42,6 +42,10 @@ _PART_WORDS = """
     dozen over per between hundred thousand million billion less more fewer power negative
     quotient difference sin cos tan max min"""
 _PARTS = frozenset(_PART_WORDS.split())
+# Numbers so long are often rounded to thousands where they stand in a sentence.
+_ROUND_DIGITS = 7
+# What a computer's own numbers lose on the way.
+_FLOAT = Fraction(1, 10**14)
 # Ratios of units: statements may convert on the way.
 _CONVERSIONS = (
     *(Fraction(10) ** power for power in (*range(-9, 0), *range(1, 10))),
@@ -126,26 +130,20 @@ def _judged(line: list[Token], begin: int, here: int, end: int) -> bool | None:
     start = _start(line, begin, here)
     if start is None:
         return None
-    found = False
-    for plain_percent, grouped in product((False, True), (False, True)):
+    # Percent signs may be meant as numbers, on each side by itself: 12 / 20 * 100 = 60%.
+    for plain_left, plain_right, grouped in product((False, True), repeat=3):
         try:
-            left = Reader(line, start, here, plain_percent=plain_percent, grouped=grouped).side()
-            # Each side may have its own idea of percent: 12 / 20 = 60%.
-            rights = [
-                _right(line, here + 1, end, plain_percent=plain, grouped=grouped)
-                for plain in (False, True)
-            ]
-        except (Unclear, ZeroDivisionError):
+            left = Reader(line, start, here, plain_percent=plain_left, grouped=grouped).side()
+            right = _right(line, here + 1, end, plain_percent=plain_right, grouped=grouped)
+        except Unclear:
             return None
-        for right in rights:
-            if not _can_tell(left, right):
-                return None
-            found = True
-            if _is_right(left, right):
-                return True
-        if not _may_be_grouped(left, rights[0]) and not (left.percent or rights[0].percent):
+        if not _can_tell(left, right):
+            return None
+        if _is_right(left, right):
+            return True
+        if not (left.percent or right.percent or _may_be_grouped(left, right)):
             break
-    return False if found else None
+    return False
 
 
 def _start(line: list[Token], begin: int, here: int) -> int | None:
@@ -153,7 +151,7 @@ def _start(line: list[Token], begin: int, here: int) -> int | None:
     for start in range(max(begin, here - 60), here):
         if line[start].kind not in ("number", "open", "currency", "operator"):
             continue
-        if line[start].kind == "operator" and line[start].text != "-":
+        if line[start].kind == "operator" and not _is_sign(line, begin, start):
             continue
         reader = Reader(line, start, here)
         try:
@@ -165,13 +163,19 @@ def _start(line: list[Token], begin: int, here: int) -> int | None:
     return None
 
 
+def _is_sign(line: list[Token], begin: int, place: int) -> bool:
+    """Whether the operator there is the sign of a number: neither a dash nor `M - 2`."""
+    before = line[place - 1].kind if place > begin else "end"
+    return line[place].text == "-" and line[place + 1].glued and before in ("end", "open")
+
+
 def _may_begin(line: list[Token], begin: int, start: int) -> bool:
     """Whether nothing before it belongs to the expression."""
-    if start == begin:
+    before = line[start - 1] if start > begin else None
+    if before is None or before.kind == "end":
         return True
-    before = line[start - 1]
-    if before.kind == "end":
-        return True
+    if before.text == "-" and start - 1 == begin:
+        return not line[start].glued  # an item of a list
     if before.kind != "word" or line[start].glued:
         return before.kind == "open"
     words = [before.text.lower()]
@@ -193,28 +197,33 @@ def _right(line: list[Token], start: int, end: int, *, plain_percent: bool, grou
         about = line[reader.at + 1].text.lower() if reader.at + 1 < end else ""
         if following.kind in ("number", "operator", "odd", "percent") or about in ("mod", "base"):
             raise Unclear
-        if following.kind == "unknown" and following.glued:
+        if following.kind in ("unknown", "open") and following.glued:
             raise Unclear
     return side
 
 
 def _can_tell(left: Side, right: Side) -> bool:
     operators = left.operators | right.operators
-    if not operators:
-        return False
+    if not operators or (left.units and not left.operators):
+        return False  # 2 nickels = 2 * 5
     if left.percent and left.operators & {"+", "-"}:
         return False  # 100 + 20% may be 120
     for side in (left, right):
         if side.operators & {"+", "-"} and len(side.units) > 1:
             return False  # 2 hours + 30 minutes
-    digits = [number for number in left.numbers + right.numbers if len(number) > 1]
-    binary = len(digits) > 1 and all(set(number) <= set("01") for number in digits)
-    return not binary
+    return not _may_be_binary(left.numbers + right.numbers)
+
+
+def _may_be_binary(numbers: Sequence[str]) -> bool:
+    long = sum(len(number) > 1 for number in numbers)
+    return long > 1 and all(set(number) <= {"0", "1"} for number in numbers)
 
 
 def _is_right(left: Side, right: Side) -> bool:
     if _equal(left, right):
         return True
+    if right.operators and _meets(left, right.first):
+        return True  # 6 * 6 = 36 / 12 = 3, as one writes while thinking
     if left.units == right.units and len(left.units) < 2:
         return False
     return any(_equal(left, right, ratio) for ratio in _CONVERSIONS)
@@ -225,13 +234,19 @@ def _equal(left: Side, right: Side, ratio: Fraction = Fraction(1)) -> bool:
     low, high = left.worth.low * ratio, left.worth.high * ratio
     step = _step(right)
     if low == high and (low / step).denominator != 1:
-        low, high = low - step, high + step
+        slack = step + abs(low) * _FLOAT
+        low, high = low - slack, high + slack
         return low < right.worth.high and right.worth.low < high
     if low != high:
         low, high = low - step, high + step
     if right.operators or low != high:
         return low <= right.worth.high and right.worth.low <= high
-    return low == _written(right)
+    written = _written(right)
+    return abs(low - written) <= abs(written) * _FLOAT
+
+
+def _meets(left: Side, number: Number) -> bool:
+    return left.worth.low <= number.high and number.low <= left.worth.high
 
 
 def _written(right: Side) -> Fraction:
@@ -244,7 +259,7 @@ def _step(right: Side) -> Fraction:
     places = right.worth.places
     if places == 0 and not right.operators:
         zeros = len(number) - len(number.rstrip("0"))
-        places = -zeros if zeros >= 3 and len(number) > zeros + 1 else 0
+        places = -zeros if zeros >= 3 and len(number) >= _ROUND_DIGITS else 0
     return Fraction(10) ** -places
 
 

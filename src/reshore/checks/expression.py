@@ -27,7 +27,7 @@ _TOKEN = re.compile(
     r"|(?P<rate>/[ ]?(?:[A-Za-z]{2,}\b))"
     r"|(?P<operator>\*\*|[-+*/^]|[xX](?=[ \d($])(?<![\w][xX]))"
     r"|(?P<open>\()|(?P<close>\))|(?P<percent>%)"
-    r"|(?P<currency>[$€£¥])"
+    r"|(?P<currency>[$€£¥]+)"
     r"|(?P<word>[^\W\d_]+(?:['’-][^\W\d_]+)*\.?(?=[ \t]*[-+*/=])|[^\W\d_]+(?:['’-][^\W\d_]+)*)"
     r"|(?P<end>[.,;:!?|\"“”]+)"
     r"|(?P<unknown>.)"
@@ -56,12 +56,14 @@ class Side(NamedTuple):
     Attributes:
         worth: its value.
         operators: those in it.
+        first: the value of its first number alone.
         units: words and currencies beside its numbers.
         numbers: as they were written.
         percent: there is a percent sign in it.
     """
 
     worth: Number
+    first: Number
     operators: frozenset[str]
     units: frozenset[str]
     numbers: tuple[str, ...]
@@ -79,7 +81,7 @@ _LATEX = (
     (re.compile(r"\\div\b"), "/"),
     (re.compile(r"\\(?:text|mathrm|mathbf|textbf)\{([^{}]*)\}"), r" \1 "),
     (re.compile(r"\\left|\\right|\\[,;! ]|\\[()\[\]]"), " "),
-    (re.compile(r"\\([$%])"), r"\1"),
+    (re.compile(r"\\([$%*])"), r"\1"),
 )
 _BOLD = re.compile(r"(?<![\d\w)])\*\*(?=\S)|(?<=\S)\*\*(?![\d\w(])")
 
@@ -128,6 +130,7 @@ class Reader:
         self._operators: set[str] = set()
         self._units: set[str] = set()
         self._numbers: list[str] = []
+        self._first: Number | None = None
         self._percent = False
 
     def side(self) -> Side:
@@ -139,6 +142,7 @@ class Reader:
         worth = self._sum()
         return Side(
             worth,
+            self._first or worth,
             frozenset(self._operators),
             frozenset(self._units),
             tuple(self._numbers),
@@ -165,7 +169,12 @@ class Reader:
 
     def _product(self) -> Number:
         value = self._power()
+        glued: bool | None = None
         while sign := self._take("operator", "*", "/", "x", "X"):
+            if sign.text == "/":
+                if glued not in (None, sign.glued):
+                    raise Unclear  # 12 / 2/5 is meant as 12 / (2/5)
+                glued = sign.glued
             self._operators.add("/" if sign.text == "/" else "*")
             other = self._power()
             value = _divided(value, other) if sign.text == "/" else _multiplied(value, other)
@@ -198,14 +207,16 @@ class Reader:
 
     def _currency(self) -> None:
         if sign := self._take("currency"):
-            self._units.add(sign.text)
+            self._units.add(sign.text[0])
 
     def _number(self) -> Number:
         token = self._take("number")
         if token is None or len(token.text) > _DIGITS:
             raise Unclear
         self._numbers.append(token.text)
-        return read_number(token.text, grouped=self._grouped)
+        value = read_number(token.text, grouped=self._grouped)
+        self._first = self._first or value
+        return value
 
     def _percentage(self, value: Number) -> Number:
         if not self._take("percent"):
@@ -228,8 +239,8 @@ class Reader:
     def _unit(self) -> None:
         """Words behind a number, as in `3 cups per chicken` and `$10/hour`."""
         first = self._peek()
-        if first is not None and first.kind == "word" and first.glued and len(first.text) == 1:
-            raise Unclear  # 2x is no number
+        if first is not None and first.kind == "word" and first.glued and _is_variable(first.text):
+            raise Unclear
         words = 0
         while token := self._take("word") or self._take("rate"):
             if token.text.lower() in _SCALES:
@@ -239,6 +250,11 @@ class Reader:
             words += 1
             if words > _UNIT_WORDS:
                 raise Unclear
+
+
+def _is_variable(text: str) -> bool:
+    """Whether a word right behind a number is a factor (2x, 4P), and no unit (60mph)."""
+    return len(text) == 1 or not text.islower()
 
 
 # A unit of more words is a sentence.
@@ -256,10 +272,13 @@ def read_number(text: str, *, grouped: bool = False) -> Number:
     plain = text.replace(",", "")
     if grouped:
         plain = plain.replace(".", "")
-    places = len(plain.partition(".")[2])
-    value = Fraction(plain)
-    slack = Fraction(1, 10**places) if places >= 2 else Fraction(0)
-    return Number(value - slack, value + slack, places)
+    digits, _, decimals = plain.partition(".")
+    places = len(decimals)
+    value = int(digits + decimals)
+    if places < 2:
+        exact = Fraction(value, 10**places)
+        return Number(exact, exact, places)
+    return Number(Fraction(value - 1, 10**places), Fraction(value + 1, 10**places), places)
 
 
 def _added(one: Number, other: Number) -> Number:

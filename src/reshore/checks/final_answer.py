@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import re
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -14,8 +16,10 @@ Kind = Literal["number", "letter", "truth", "text", "json"]
 
 # What is longer is prose: two of them are never equal, whatever they say.
 _LONGEST_TEXT = 80
+_LONGEST_LITERAL = 4000
 
 _FENCE = re.compile(r"^\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```", re.DOTALL)
+_ANSWER_KEYS = ("answer", "final_answer", "finalAnswer", "result")
 _ANSWER_FIELD = re.compile(
     r'"(?:final_?answer|answer|result)"\s*:\s*("(?:[^"\\]|\\.)*"|[^,}\n]+)', re.IGNORECASE
 )
@@ -24,7 +28,8 @@ _MARKS = (
     re.compile(r"\\boxed\{(?P<answer>(?:[^{}]|\{[^{}]*\})+)\}"),
     re.compile(
         r"\b(?:final\s+|correct\s+|right\s+)?(?:answer|antwort|réponse|respuesta|risposta|resposta)"
-        r"(?:\s+is|\s+ist|\s+est|\s+es|\s+è|\s+é)?\s*[:=]?[*_\s]*:?\s*(?P<answer>[^\n]+)",
+        r"(?:\s+is|\s+ist|\s+est|\s+es|\s+è|\s+é)?\s*[:=]?[*_\s]*:?\s*(?P<answer>[^\n]+?)"
+        r"(?=[.!?]\s|[.!?]?$|\n)",
         re.IGNORECASE,
     ),
 )
@@ -34,13 +39,17 @@ _CONCLUSION = re.compile(
     re.IGNORECASE,
 )
 _LETTER = re.compile(
-    r"^(?:(?:option|choice)\s+)?[(\[]?([A-Ja-j])[)\]]?(?:[.):]\s*.*|\s*)$", re.DOTALL
+    r"^(?:(?:option|choice)\s+)?[(\[]?([A-Ja-j])[)\]]?(?:[.):]\s.*|[.):]?\s*)$", re.DOTALL
 )
-_TRUTH = re.compile(r"^(yes|no|true|false|ja|nein|oui|non|sí|si)\b", re.IGNORECASE)
+_TRUTH = re.compile(
+    r"^(yes|no|true|false|ja|nein|oui|non|sí|si)(?=\s*(?:$|[,.;:!(–—-]))", re.IGNORECASE
+)
 _YES = frozenset({"yes", "true", "ja", "oui", "sí", "si"})
 _NUMBER = re.compile(
-    r"(?<![\w.,])([-−]?)\s?[$€£¥]?(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?!\d)"
+    r"(?<![\w.,])([-−]?)\s?[$€£¥]?(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?!\w)"
 )
+# Numbers do not begin so; identifiers and the outputs of programs do.
+_PADDED = re.compile(r"^0\d")
 _EDGES = " \t\r\n.*_`\"'“”‘’"
 
 
@@ -91,8 +100,8 @@ def _canonical(value: Any) -> Any:
         return ("truth", value)
     if isinstance(value, dict):
         return {key: _canonical(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_canonical(inner) for inner in value]
+    if isinstance(value, list | tuple):
+        return [type(value).__name__, *map(_canonical, value)]
     return value
 
 
@@ -101,11 +110,19 @@ def _of_json(body: str) -> FinalAnswer | None:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError):
         field = _ANSWER_FIELD.search(body)
-        return _of_value(field[1]) if field else None
+        return _of_value(field[1], exact=True) if field else None
     if isinstance(value, dict):
-        for key in ("answer", "final_answer", "finalAnswer", "result"):
-            if isinstance(value.get(key), str | int | float):
-                return _of_value(str(value[key]))
+        for key in _ANSWER_KEYS:
+            if key in value:
+                return _of_field(value[key])
+    return FinalAnswer("json", value)
+
+
+def _of_field(value: Any) -> FinalAnswer | None:
+    if isinstance(value, bool):
+        return FinalAnswer("truth", value)
+    if isinstance(value, str | int | float):
+        return _of_value(str(value), exact=True)
     return FinalAnswer("json", value)
 
 
@@ -126,12 +143,17 @@ def _concluded(body: str) -> FinalAnswer | None:
     return FinalAnswer("number", numbers[-1]) if numbers else None
 
 
-def _of_value(value: str) -> FinalAnswer | None:
-    """What stands at the place of an answer."""
+def _of_value(value: str, *, exact: bool = False) -> FinalAnswer | None:
+    """What stands at the place of an answer.
+
+    Args:
+        exact: it is a field of its own, in which every character counts.
+    """
+    text = value.strip().strip("\"'")
     value = re.sub(r"\\(?:text|mathrm|mathbf)\{([^{}]*)\}|\\[()\[\],;!$%]", r"\1", value)
     value = value.replace("$", "").strip(_EDGES)
     if not value:
-        return None
+        return FinalAnswer("text", text) if exact else None
     if letter := _LETTER.match(value):
         return FinalAnswer("letter", letter[1].upper())
     if truth := _TRUTH.match(value):
@@ -139,19 +161,23 @@ def _of_value(value: str) -> FinalAnswer | None:
     if value[:1] in ("[", "{", "("):
         return _literal(value)
     numbers = _numbers(value)
-    if len(numbers) == 1 or (numbers and "=" in value):
+    if not _PADDED.match(value) and (len(numbers) == 1 or (numbers and "=" in value)):
         return FinalAnswer("number", numbers[-1])
     if len(value) > _LONGEST_TEXT:
         return None
+    if exact:
+        return FinalAnswer("text", text)
     return FinalAnswer("text", " ".join(re.sub(r"[^\w\s]", " ", value.casefold()).split()))
 
 
 def _literal(value: str) -> FinalAnswer | None:
-    try:
-        return FinalAnswer("json", msgspec.json.decode(value))
-    except (msgspec.DecodeError, RecursionError):
-        spaced = re.sub(r"\s+", "", value)
-        return FinalAnswer("text", spaced) if len(spaced) <= _LONGEST_TEXT else None
+    """JSON, or a literal of Python, which models write instead."""
+    for read in (msgspec.json.decode, ast.literal_eval):
+        # Nested deeply enough, a literal overwhelms either reader.
+        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return FinalAnswer("json", read(value[:_LONGEST_LITERAL]))
+    spaced = "".join(value.split())
+    return FinalAnswer("text", spaced) if len(spaced) <= _LONGEST_TEXT else None
 
 
 def _numbers(text: str) -> list[Fraction]:

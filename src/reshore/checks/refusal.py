@@ -20,7 +20,7 @@ _OPENING = 320
 _QUOTED = 60
 
 # Per language: what may come before, who cannot, and what is refused. Each is a regular
-# expression in lower case; `_` stands for blanks.
+# expression in lower case; `_` stands for blanks, and `_?` for blanks or none.
 _ENGLISH = (
     r"(?:(?:(?:i'?m|i_am)_(?:(?:very|so|truly|really|terribly|deeply)_)?(?:sorry|afraid|unable)"
     r"|sorry|apologies|my_apologies|(?:i|we)_apologi[sz]e|unfortunately|regrettably)"
@@ -84,7 +84,7 @@ _PATTERNS = (
     r"я_не_(?:могу|смогу|в_состоянии)_(?:вам_|тебе_|с_этим_)?"
     r"(?:помочь|помогать|предоставить|ответить|выполнить|удовлетворить)\b",
     # Chinese, Japanese, Korean: an apology first, for without one the words are too common
-    r"(?:非常|很|十分)?(?:抱歉|对不起|對不起|不好意思)[,，。!！:：_]*(?:但是?)?"
+    r"(?:非常|很|十分)?(?:抱歉|对不起|對不起|不好意思)[,，。!！:：]*_?(?:但是?)?"
     r"(?:作为[^,，。]{1,20}[,，]?)?(?:我)?(?:无法|無法|不能|没办法|沒辦法)[^。\n]{0,12}?"
     r"(?:帮助|幫助|帮您|帮你|协助|協助|提供|回答|满足|滿足|完成|回应|回應|继续)",
     r"(?:大変)?(?:申し訳(?:あり|ござい)ません|すみません|ごめんなさい|恐れ入ります)[^。\n]{0,40}[。、,]?"
@@ -96,7 +96,7 @@ _PATTERNS = (
 
 
 def _compiled(pattern: str) -> str:
-    return pattern.replace("_", r"\s+" if not pattern.startswith("(?:非常") else r"\s*")
+    return pattern.replace("_?", r"\s*").replace("_", r"\s+")
 
 
 _REFUSAL = re.compile("|".join(f"(?:{_compiled(pattern)})" for pattern in _PATTERNS))
@@ -124,7 +124,8 @@ def check_refusal(said: Said) -> Check:
 
 def _refusal(text: str) -> str:
     """The words of the refusal that `text` begins with, "" for none."""
-    opening = text[: _OPENING * 2].lstrip(_DECORATION)[:_OPENING].replace("’", "'")
+    opening = text[: _OPENING * 2].lstrip(_DECORATION)[:_OPENING]
+    opening = opening.replace("’", "'").replace("*", "")
     match = _REFUSAL.match(opening.lower())
     return " ".join(opening[: min(match.end(), _QUOTED)].split()) if match else ""
 
