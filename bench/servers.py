@@ -36,7 +36,7 @@ from reshore.models.store import Store
 
 CHAT_MODEL = "smollm2:135m"
 EMBEDDING_MODEL = "all-minilm"
-_RESHORE = Path(sysconfig.get_path("scripts")) / "reshore"
+RESHORE = Path(sysconfig.get_path("scripts")) / "reshore"
 _ROOT = Path(__file__).parents[1]
 _READY_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 10.0
@@ -76,7 +76,7 @@ class Server(Struct, frozen=True):
 
 
 class Attachment(Struct, frozen=True, kw_only=True):
-    """An engine of the bench, as `bench.gateway` is told about it."""
+    """An engine of the bench, as `bench.attached` is told about it."""
 
     model: str
     address: Address
@@ -127,7 +127,7 @@ class Homes:
                 continue
             env = {**os.environ, "RESHORE_HOME": str(self._store_home)}
             pull = await asyncio.create_subprocess_exec(
-                _RESHORE, "pull", model, "--source", "index", env=env
+                RESHORE, "pull", model, "--source", "index", env=env
             )
             if await pull.wait():
                 raise SystemExit(f"cannot measure without {model}")
@@ -159,7 +159,7 @@ def bare(running: ProcessEngine) -> Server:
 @asynccontextmanager
 async def served(homes: Homes, settings: Mapping[str, str]) -> AsyncIterator[Server]:
     """`reshore serve` with these settings."""
-    async with _gateway([str(_RESHORE), "serve"], homes.environment(settings)) as server:
+    async with _gateway([str(RESHORE), "serve"], homes.environment(settings)) as server:
         yield server
 
 
@@ -177,7 +177,7 @@ async def attached(homes: Homes, engines: Sequence[ProcessEngine]) -> AsyncItera
         )
         for one in engines
     ]
-    argv = [sys.executable, "-m", "bench.gateway"]
+    argv = [sys.executable, "-m", "bench.attached"]
     async with _gateway(argv, homes.environment({}), msgspec.json.encode(told)) as server:
         yield server
 
@@ -185,10 +185,20 @@ async def attached(homes: Homes, engines: Sequence[ProcessEngine]) -> AsyncItera
 @asynccontextmanager
 async def pass_through(upstream: Server) -> AsyncIterator[Server]:
     """The least that a streaming proxy on the same libraries can do."""
-    port = _free_port()
+    port = free_port()
     argv = [sys.executable, "-m", "bench.passthrough"]
     payload = msgspec.json.encode({"url": upstream.url, "key": upstream.key, "port": port})
-    async with _process(argv, dict(os.environ), f"http://127.0.0.1:{port}", payload) as server:
+    url = f"http://127.0.0.1:{port}"
+    async with process(argv, dict(os.environ), url, payload=payload) as server:
+        yield server
+
+
+@asynccontextmanager
+async def rehearsal() -> AsyncIterator[Server]:
+    """An upstream that does what a request asks for, see `reshore.testing`."""
+    port = free_port()
+    argv = [str(RESHORE), "rehearse", "--port", str(port)]
+    async with process(argv, dict(os.environ), f"http://127.0.0.1:{port}") as server:
         yield server
 
 
@@ -196,49 +206,67 @@ async def pass_through(upstream: Server) -> AsyncIterator[Server]:
 async def _gateway(
     argv: Sequence[str], environment: dict[str, str], payload: bytes = b""
 ) -> AsyncIterator[Server]:
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     environment = environment | {"RESHORE_HOST": address}
-    async with _process(argv, environment, f"http://{address}", payload) as server:
+    async with process(argv, environment, f"http://{address}", payload=payload) as server:
         yield server
 
 
 @asynccontextmanager
-async def _process(
-    argv: Sequence[str], environment: dict[str, str], url: str, payload: bytes
+async def process(
+    argv: Sequence[str],
+    environment: dict[str, str],
+    url: str,
+    *,
+    payload: bytes = b"",
+    ready: str = "/readyz",
+    within_s: float = _READY_TIMEOUT_S,
+    folder: Path = _ROOT,
 ) -> AsyncIterator[Server]:
+    """A server in a process of its own, that answers when the block begins and ends with it.
+
+    Args:
+        payload: for its standard input.
+        ready: the path that answers 200 when it is.
+
+    Raises:
+        SystemExit: it ended, or was not ready in time; with the end of what it said.
+    """
     with tempfile.TemporaryFile() as log:  # a log line per request is part of what it costs
         started = time.perf_counter()
-        process = await asyncio.create_subprocess_exec(
+        child = await asyncio.create_subprocess_exec(
             *argv,
-            cwd=_ROOT,
+            cwd=folder,
             env=environment,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=log,
         )
-        assert process.stdin is not None
+        assert child.stdin is not None
         try:
-            process.stdin.write(payload)
-            process.stdin.close()
-            await _until_ready(process, url, log)
-            yield Server(url, "", process.pid, time.perf_counter() - started)
+            child.stdin.write(payload)
+            child.stdin.close()
+            await _until_ready(child, url + ready, log, within_s)
+            yield Server(url, "", child.pid, time.perf_counter() - started)
         finally:
-            await _end(process)
+            await _end(child)
 
 
-async def _until_ready(process: asyncio.subprocess.Process, url: str, log: IO[bytes]) -> None:
+async def _until_ready(
+    process: asyncio.subprocess.Process, url: str, log: IO[bytes], within_s: float
+) -> None:
     """Ask often enough that asking does not blur the time it takes."""
-    deadline = time.monotonic() + _READY_TIMEOUT_S
+    deadline = time.monotonic() + within_s
     async with aiohttp.ClientSession() as session:
         while time.monotonic() < deadline:
             if process.returncode is not None:
                 raise SystemExit(f"the server ended at its start: {_last_lines(log)}")
             with contextlib.suppress(aiohttp.ClientError):
-                async with session.get(f"{url}/readyz") as response:
+                async with session.get(url) as response:
                     if response.status == 200:
                         return
             await asyncio.sleep(0.01)
-    raise SystemExit(f"{url} was not ready within {_READY_TIMEOUT_S:g} s: {_last_lines(log)}")
+    raise SystemExit(f"{url} was not ready within {within_s:g} s: {_last_lines(log)}")
 
 
 def _last_lines(log: IO[bytes]) -> str:
@@ -256,7 +284,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with contextlib.closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -56,7 +56,7 @@ NOTES = {
 class Figure(Struct, frozen=True, kw_only=True):
     """What was measured for one name. `low` and `high` are the quartiles of the samples.
 
-    Figures without a target are there to read, not to be held.
+    Figures without a target are there to read, not to be held; `note` says what they are.
     """
 
     name: str
@@ -64,10 +64,8 @@ class Figure(Struct, frozen=True, kw_only=True):
     median: float
     low: float
     high: float
-
-    @property
-    def target(self) -> Target | None:
-        return TARGETS.get(self.name)
+    target: Target | None = None
+    note: str = ""
 
     @property
     def met(self) -> bool | None:
@@ -86,15 +84,25 @@ class Figure(Struct, frozen=True, kw_only=True):
         }
 
 
-def figure(name: str, samples: Iterable[float]) -> Figure:
-    """Median and quartiles of the samples.
+def figure(
+    name: str,
+    samples: Iterable[float],
+    *,
+    targets: Mapping[str, Target] = TARGETS,
+    notes: Mapping[str, str] = NOTES,
+) -> Figure:
+    """Median and quartiles of the samples, with the target or else the note of that name.
 
     Raises:
         ValueError: there are no samples.
     """
     values = tuple(samples)
     low, median, high = quartiles(values)
-    return Figure(name=name, samples=values, median=median, low=low, high=high)
+    target = targets.get(name)
+    note = target.note if target else notes.get(name, "")
+    return Figure(
+        name=name, samples=values, median=median, low=low, high=high, target=target, note=note
+    )
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
@@ -111,11 +119,11 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     return low, median, high
 
 
-def table(figures: Iterable[Figure]) -> str:
+def table(figures: Iterable[Figure], targets: Mapping[str, Target] = TARGETS) -> str:
     """The figures as a Markdown table, those with a target first and in the issue's order."""
     by_name = {one.name: one for one in figures}
-    order = [name for name in TARGETS if name in by_name]
-    order += [name for name in by_name if name not in TARGETS]
+    order = [name for name in targets if name in by_name]
+    order += [name for name in by_name if name not in targets]
     lines = ["| figure | what | median | quartiles | n | target | met |", "|" + "---|" * 7]
     lines += [_row(by_name[name]) for name in order]
     return "\n".join(lines)
@@ -125,7 +133,7 @@ def _row(one: Figure) -> str:
     target, met = one.target, {None: "", True: "yes", False: "**no**"}[one.met]
     cells = (
         f"`{one.name}`",
-        target.note if target else NOTES.get(one.name, ""),
+        one.note,
         _number(one.median),
         f"{_number(one.low)} – {_number(one.high)}",
         str(len(one.samples)),

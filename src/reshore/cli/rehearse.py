@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from reshore.cli.failure import ExitCode, Failure
+from reshore.cli.loop import new_event_loop
 from reshore.cli.output import Json, note, print_json
 from reshore.testing import (
     FAULTS,
@@ -66,7 +67,8 @@ def command(
         if script != Script():
             raise Failure(ExitCode.USAGE, "a scenario says itself what happens; leave the rest out")
         plan = load_scenario(scenario)
-    asyncio.run(_serve(plan, port, as_json=as_json))
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_serve(plan, port, as_json=as_json))
 
 
 async def _serve(scenario: Scenario, port: int, *, as_json: bool) -> None:

@@ -14,6 +14,7 @@ import msgspec
 import typer
 
 from reshore.cli.announce import base_url, snippets
+from reshore.cli.loop import new_event_loop
 from reshore.cli.output import Json, note, print_json
 from reshore.cli.pull import fetch
 from reshore.config import Config, load
@@ -23,14 +24,6 @@ from reshore.models.pull import Wishes
 from reshore.models.store import Store
 from reshore.server.run import serve
 from reshore.telemetry.logs import configure
-
-try:
-    import uvloop
-except ImportError:  # there is none for Windows
-    new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
-else:
-    new_event_loop = uvloop.new_event_loop
-
 
 # How people write what sets a key, for errors.
 _FLAGS = {

@@ -1,4 +1,4 @@
-"""The server over engines that somebody else started: `python -m bench.gateway`.
+"""The server over engines that somebody else started: `python -m bench.attached`.
 
 Everything between the client's socket and the engine's is what `reshore serve` runs; only the
 launching of engines is left out. The engines come as JSON on standard input.
