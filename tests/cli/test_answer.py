@@ -57,6 +57,12 @@ def test_what_the_server_ignored_is_told_beside_the_answer(capsys):
     assert captured.err == "note: without effect here: options.mirostat\nnote: new: {}\n"
 
 
+@pytest.mark.parametrize(("verbose", "said"), [(False, ""), (True, "note: routed: side=local\n")])
+def test_how_an_answer_was_routed_is_told_when_asked_for(capsys, verbose, said):
+    _print(Piece(text="yes", notices={"decision": "side=local"}), verbose=verbose)
+    assert capsys.readouterr().err == said
+
+
 def test_what_an_answer_took_is_told_when_asked_for(capsys):
     _print("yes", Piece(counts=COUNTS), verbose=True)
     _print("yes", Piece(counts=COUNTS))

@@ -21,7 +21,9 @@ _NOTICES = {
     "num-ctx": "the context length is {} tokens here, less than was asked for",
     "ignored": "without effect here: {}",
     "truncated": "what you sent is too long and was cut: {}",
+    "decision": "routed: {}",
 }
+_ASKED_FOR = frozenset({"decision"})  # said of every answer, so only to who wants to know more
 
 
 def print_answer(pieces: Generator[Piece], *, verbose: bool = False, thinking: bool = True) -> None:
@@ -29,7 +31,8 @@ def print_answer(pieces: Generator[Piece], *, verbose: bool = False, thinking: b
 
     Into a program goes the text, as it is. On a terminal control characters are left out, and
     what a model thinks before it answers is shown dimmed, unless `thinking` is off. `verbose`
-    adds on stderr what the answer took. What the server clamped or ignored is told on stderr.
+    adds on stderr what the answer took, and where it came from. What the server clamped or ignored
+    is told on stderr.
     """
     paper = _Terminal(thinking) if sys.stdout.isatty() else _Paper()
     counts = None
@@ -37,7 +40,8 @@ def print_answer(pieces: Generator[Piece], *, verbose: bool = False, thinking: b
         with contextlib.closing(pieces):
             for piece in _after_waiting(pieces):
                 for name, value in piece.notices.items():
-                    note(f"note: {_NOTICES.get(name, f'{name}: {{}}').format(value)}")
+                    if verbose or name not in _ASKED_FOR:
+                        note(f"note: {_NOTICES.get(name, f'{name}: {{}}').format(value)}")
                 paper.write(piece)
                 counts = piece.counts or counts
     finally:
