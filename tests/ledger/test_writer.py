@@ -108,6 +108,22 @@ async def test_reading_back_goes_on_where_it_broke_off(desk: Desk) -> None:
     assert waiting(desk.folder) == []
 
 
+async def test_what_comes_while_a_long_file_is_read_back_does_not_wait_for_it(desk: Desk) -> None:
+    await desk.turn(*(outcome(f"req_{n:05}") for n in range(4500)))
+    writes, order = desk.store.write, []
+
+    def note(batch, position=None):
+        if position is not None and not order:
+            desk.queue.append(outcome("new"))
+        order.append(position is None)
+        writes(batch, position)
+
+    desk.store.write = note
+    await desk.turn(later_s=1.0)
+    assert order == [False, True, False, False]
+    assert desk.store.requests["new"] == 1
+
+
 async def test_one_odd_row_does_not_spoil_the_others(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
