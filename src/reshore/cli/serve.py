@@ -85,7 +85,7 @@ def command(
     log_level: Annotated[LogLevel, typer.Option(help="How much to log.")] = LogLevel.INFO,
     as_json: Json = False,
 ) -> None:
-    """Answer OpenAI's API from local models until SIGTERM or Ctrl-C, then let streams end.
+    """Answer OpenAI's API and Ollama's until SIGTERM or Ctrl-C, then let streams end.
 
     A flag wins over the environment, which wins over reshore.toml; see `reshore config`.
     """
