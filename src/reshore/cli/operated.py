@@ -71,8 +71,11 @@ class Operations(Protocol):
 
 
 @contextlib.contextmanager
-def operations() -> Iterator[Operations]:
+def operations(patience_s: float = _PATIENCE_S) -> Iterator[Operations]:
     """Operate the routes of RESHORE_HOME. Without a server, its lock is held meanwhile.
+
+    Args:
+        patience_s: how long another command, or a server that starts, is waited for.
 
     Raises:
         AlreadyRunning: somebody holds the lock and does not answer.
@@ -81,12 +84,12 @@ def operations() -> Iterator[Operations]:
     home = find_home()
     server = AdminClient(home)
     with contextlib.ExitStack() as lock:
-        yield Stored(load()) if _owns(home, server, lock) else Served(server)
+        yield Stored(load()) if _owns(home, server, lock, patience_s) else Served(server)
 
 
-def _owns(home: Path, server: AdminClient, lock: contextlib.ExitStack) -> bool:
+def _owns(home: Path, server: AdminClient, lock: contextlib.ExitStack, patience_s: float) -> bool:
     """Take the lock of the home, unless a server answers that holds it."""
-    deadline_s = time.monotonic() + _PATIENCE_S
+    deadline_s = time.monotonic() + patience_s
     while not server.running():
         try:
             lock.enter_context(home_lock(home))
