@@ -30,8 +30,8 @@ _LONGEST_REST_S = 30.0
 _SWEEP_S = 600.0
 _SWEEP_ON_S = 0.25
 # Entries made into rows at a stretch, some 0.1 ms. Without a breath the interpreter's lock stays
-# ours for up to 5 ms, in which the event loop can do nothing (measured with 125 entries: 1.1 ms, and
-# 0.2 ms with it). A sleep of no length does not let go of it for long enough.
+# ours for up to 5 ms, in which the event loop can do nothing (with 125 entries: 1.1 ms measured,
+# and 0.2 ms with it). A sleep of no length does not let go of it for long enough.
 _BREATH = 16
 _BREATH_S = 50e-6
 # A server has other things to do when it starts than to import a database.
