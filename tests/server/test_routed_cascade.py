@@ -205,3 +205,18 @@ def said(payloads: list[str]) -> str:
     events = [json.loads(payload) for payload in payloads if payload != "[DONE]"]
     choices = [event["choices"][0] for event in events if event.get("choices")]
     return "".join(choice["delta"].get("content") or "" for choice in choices)
+
+
+async def test_a_kept_answer_that_breaks_off_is_gone_on_with(home: Path) -> None:
+    policy = "fallback(cascade(local, cloud, budget=100ms, late=local), cloud, resume=yes)"
+    toml = (
+        "[routing]\nretries = 0\n[routes]\n"
+        f'"gpt-4o" = {{ policy = "{policy}", local = "{MODEL}", cloud = "cloud" }}'
+    )
+    async with routed(home, toml) as it:
+        messages = echoed(text="one two three", gap_ms=120, fault="cut", fault_after=3)
+        payloads = await it.server.stream(CHAT, ask(stream=True, messages=messages))
+        assert said(payloads) == "one two threefrom the cloud"
+        await it.server.recorded(1)
+    [outcome] = it.server.outcomes
+    assert [each.role for each in outcome.attempts] == ["primary", "resume"]

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from reshore.backends.answer import Answer, Measured
 from reshore.routing.apart import ended
-from reshore.server.calls.writing import Writer, write, written
+from reshore.server.calls.writing import Frames, Writer, write, written
 from reshore.server.following import Following
 from reshore.types import (
     ChatRequest,
@@ -60,7 +60,7 @@ class Held:
         self._error: Exception | None = None
         self._over = asyncio.Event()
         self._news = asyncio.Event()
-        self._frames: AsyncGenerator[bytes, None] | None = None
+        self._frames: Frames | None = None
 
     @property
     def text(self) -> str:
@@ -72,6 +72,11 @@ class Held:
         # The last one is complete when another has begun, or the answer has ended.
         complete = calls if self._finish is not None else calls[:-1]
         return tuple(_whole(deltas) for deltas in complete)
+
+    @property
+    def calls_anything(self) -> bool:
+        """Whether a tool call has begun."""
+        return bool(self._calls)
 
     @property
     def finish_reason(self) -> FinishReason | None:

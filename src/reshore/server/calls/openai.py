@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from reshore.backends.answer import Answer, HeaderList
 from reshore.config import Config
 from reshore.server.calls.begun import Begun
+from reshore.server.calls.held import Held
 from reshore.server.calls.origin import Backends, Origin
 from reshore.server.calls.typed import Generation, TypedCall
 from reshore.server.calls.writing import Writer, encoded
@@ -62,6 +63,22 @@ class OpenAICall(TypedCall):
             return _noted(opening, self._begun[target])
         return opening
 
+    @asynccontextmanager
+    async def draft(
+        self, target: Target, *, logprobs: bool = False, temperature: float | None = None
+    ) -> AsyncIterator[Held]:
+        """See `Call`."""
+        inner = super().draft(target, logprobs=logprobs, temperature=temperature)
+        async with inner as draft:
+            if temperature is not None:  # a further sample, which no client gets
+                yield draft
+                return
+            begun = self._begun[target] = Begun()
+            try:
+                yield draft
+            finally:
+                begun.calls = draft.calls_anything
+
     def resume(self, target: Target, begun: Answer) -> AbstractAsyncContextManager[Answer]:
         """See `Call`."""
         return _noted(super().resume(target, begun), self._begun[begun.target])
@@ -102,6 +119,8 @@ class OpenAICall(TypedCall):
             head = self._begun[goes_on.target].continued()
         else:
             head = _head(self._prefix, reply)
+            if target in self._begun:
+                self._begun[target].head = head
         if not self._stream:
             return WholeWriter(self._collector(head))
         include_usage = self._decoded().include_usage

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from msgspec.structs import replace
 
-from reshore.backends.answer import Answer, Draft, Measured
+from reshore.backends.answer import Answer, Measured
 from reshore.errors import Unsupported
 from reshore.server.calls.continuing import continuing
 from reshore.server.calls.held import Held, held
@@ -74,7 +74,7 @@ class TypedCall:
     @asynccontextmanager
     async def draft(
         self, target: Target, *, logprobs: bool = False, temperature: float | None = None
-    ) -> AsyncIterator[Draft]:
+    ) -> AsyncIterator[Held]:
         """See `Call`."""
         asked = self._request(target)
         if asked.n != 1:
@@ -100,8 +100,10 @@ class TypedCall:
         return _Answering(target, ask, new_writer, True)
 
     def _told(self, writer: Writer, reply: Reply) -> Writer:
-        writer.headers += encoded(self._notices())
-        writer.headers += encoded(reply.notices)
+        if notices := self._notices():
+            writer.headers += encoded(notices)
+        if reply.notices:
+            writer.headers += encoded(reply.notices)
         return writer
 
     def _ask(
