@@ -49,12 +49,7 @@ def kind_of(path: Path, what: str) -> str:
         BadRecipe: it is no GGUF file, or an adapter.
         BadModelFile: it is damaged.
     """
-    try:
-        with open(path, "rb") as file:
-            magic = file.read(len(_MAGIC))
-    except OSError as error:
-        raise SourceError(f"{what}: {error.strerror}") from error
-    if magic != _MAGIC:
+    if not _is_gguf(path, what):
         raise BadRecipe(f"{what} is neither a GGUF file nor part of a safetensors model")
     facts = read_facts(path)
     if facts.metadata.get("general.type") == "adapter":
@@ -69,18 +64,29 @@ def check_adapter(path: Path, what: str) -> None:
         what: as for `kind_of`.
 
     Raises:
-        BadRecipe: it is another kind of file, or another kind of adapter.
+        SourceError: it cannot be read.
+        BadRecipe: it is damaged, another kind of file, or another kind of adapter.
     """
+    if not _is_gguf(path, what):
+        raise BadRecipe(
+            f"{what} is no GGUF file, which a LoRA adapter must be; llama.cpp's "
+            "convert_lora_to_gguf.py makes one"
+        )
     try:
         metadata = read_facts(path).metadata
     except BadModelFile as error:
-        raise BadRecipe(
-            f"{what}: a LoRA adapter must be a GGUF file ({error}); llama.cpp's "
-            "convert_lora_to_gguf.py makes one"
-        ) from error
+        raise BadRecipe(f"{what}: {error}") from error
     kind = (metadata.get("general.type"), metadata.get("adapter.type"))
     if kind != ("adapter", "lora"):
         raise BadRecipe(f"{what} is no LoRA adapter")
+
+
+def _is_gguf(path: Path, what: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError as error:
+        raise SourceError(f"{what}: {error.strerror}") from error
 
 
 def check_regular(path: Path) -> None:
