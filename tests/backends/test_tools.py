@@ -116,6 +116,15 @@ def test_consecutive_results_become_one_user_turn() -> None:
     )
 
 
+def test_an_image_in_a_result_stays_with_it() -> None:
+    image = ImagePart(url="data:,", param="p")
+    called = Message(role="assistant", tool_calls=(ToolCall(id="1", name="now", arguments="{}"),))
+    result = Message(role="tool", content=(image, TextPart(text="see")), tool_call_id="1")
+    *_, turn = chat(USER, called, result).messages
+    text = "<tool_response>\nsee\n</tool_response>"
+    assert (turn.role, turn.content) == ("user", (image, TextPart(text=text)))
+
+
 def test_a_named_function_is_the_only_one_offered() -> None:
     named = ToolChoice(mode="named", name="add")
     system = str(chat(USER, tools=(WEATHER, ADD), tool_choice=named).messages[0].content)

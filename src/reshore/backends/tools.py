@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import groupby
 
 import msgspec
 
@@ -23,7 +24,17 @@ from reshore.engine.grammar import Keyword, add_schema
 from reshore.engine.grammar.gbnf import Expr, Lit, Rules, alt, seq
 from reshore.engine.grammar.until import text_until
 from reshore.errors import RequestError
-from reshore.types import SYSTEM_ROLES, ChatRequest, Message, TextPart, Tool, ToolCall, ToolChoice
+from reshore.types import (
+    SYSTEM_ROLES,
+    ChatRequest,
+    ImagePart,
+    Message,
+    Part,
+    TextPart,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
 
 __all__ = ["ToolStream", "grammar", "render"]
 
@@ -150,24 +161,34 @@ def _with_system(messages: tuple[Message, ...], text: str) -> tuple[Message, ...
 def _as_text(messages: Sequence[Message]) -> tuple[Message, ...]:
     """Calls and results as ordinary turns."""
     rendered: list[Message] = []
-    results: list[str] = []
-    for message in messages:
-        if message.role == "tool":
-            results.append(f"<tool_response>\n{message.text}\n</tool_response>")
-            continue
-        if results:
-            rendered.append(Message(role="user", content="\n".join(results)))
-            results = []
-        rendered.append(_with_calls(message) if message.tool_calls else message)
-    if results:
-        rendered.append(Message(role="user", content="\n".join(results)))
+    for is_result, turns in groupby(messages, key=lambda message: message.role == "tool"):
+        if is_result:
+            rendered.append(_results(tuple(turns)))
+        else:
+            rendered += (_with_calls(turn) if turn.tool_calls else turn for turn in turns)
     return tuple(rendered)
+
+
+def _results(turns: Sequence[Message]) -> Message:
+    """Consecutive results as one turn of the user; images stand before the text."""
+    text = "\n".join(f"<tool_response>\n{turn.text}\n</tool_response>" for turn in turns)
+    return Message(role="user", content=_beside(_images(turns), text))
 
 
 def _with_calls(message: Message) -> Message:
     pieces = [message.text, *[_call_text(call) for call in message.tool_calls]]
     text = "\n".join(piece for piece in pieces if piece)
-    return msgspec.structs.replace(message, content=text, tool_calls=())
+    content = _beside(_images([message]), text)
+    return msgspec.structs.replace(message, content=content, tool_calls=())
+
+
+def _images(turns: Sequence[Message]) -> tuple[Part, ...]:
+    parts = (part for turn in turns if isinstance(turn.content, tuple) for part in turn.content)
+    return tuple(part for part in parts if isinstance(part, ImagePart))
+
+
+def _beside(images: tuple[Part, ...], text: str) -> str | tuple[Part, ...]:
+    return (*images, TextPart(text=text)) if images else text
 
 
 def _call_text(call: ToolCall) -> str:
