@@ -54,6 +54,7 @@ PROSE = "The history of the town begins in 1204, when the monks came. They built
         ('{"answer": "{\'a\': (1, 2)}"}', "json", {"a": (1, 2)}),
         ('{"answer": "[1, oops"}', "text", "[1,oops"),
         ('{"reasoning": "a\nb", "answer": "7"}', "number", Fraction(7)),
+        ('Sure:\n```json\n{"answer": "7"}\n```\nDone.', "number", Fraction(7)),
         ('{"name": "Ann"}', "json", {"name": "Ann"}),
         ("[1, 2, 3]", "json", [1, 2, 3]),
     ],

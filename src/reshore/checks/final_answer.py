@@ -77,7 +77,7 @@ def final_answer(text: str) -> FinalAnswer | None:
 
 def is_marked(text: str) -> bool:
     """Whether `text` says of something that it is its final answer."""
-    return _marked(text) is not None or _ANSWER_FIELD.search(text) is not None
+    return _marked(text) is not None
 
 
 def same(one: FinalAnswer, other: FinalAnswer) -> bool:
@@ -109,8 +109,7 @@ def _of_json(body: str) -> FinalAnswer | None:
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError):
-        field = _ANSWER_FIELD.search(body)
-        return _of_value(field[1], exact=True) if field else None
+        return _marked(body)
     if isinstance(value, dict):
         for key in _ANSWER_KEYS:
             if key in value:
@@ -127,6 +126,8 @@ def _of_field(value: Any) -> FinalAnswer | None:
 
 
 def _marked(text: str) -> FinalAnswer | None:
+    if fields := _ANSWER_FIELD.findall(text):
+        return _of_value(fields[-1], exact=True)
     for mark in _MARKS:
         for match in reversed(list(mark.finditer(text))):
             answer = _of_value(match["answer"])
@@ -149,7 +150,7 @@ def _of_value(value: str, *, exact: bool = False) -> FinalAnswer | None:
     Args:
         exact: it is a field of its own, in which every character counts.
     """
-    text = value.strip().strip("\"'")
+    text = value.strip().strip("\"'").strip()
     value = re.sub(r"\\(?:text|mathrm|mathbf)\{([^{}]*)\}|\\[()\[\],;!$%]", r"\1", value)
     value = value.replace("$", "").strip(_EDGES)
     if not value:
