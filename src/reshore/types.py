@@ -423,6 +423,14 @@ class Outcome(Struct, frozen=True, kw_only=True):
     wall_s: float = 0.0
 
     @property
+    def side(self) -> Side | None:
+        """Where the answer came from; without an answer, where it was to come from."""
+        for attempt in self.attempts:
+            if attempt.answered:
+                return attempt.target.side
+        return self.decision.side if self.decision else None
+
+    @property
     def tpot_ms(self) -> float | None:
         """Milliseconds per token after the first, as the client saw them; None if it saw none."""
         usage, first_ms = self.usage, self.ttft_ms

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from reshore.telemetry.logs import JsonFormatter, record_outcome
-from reshore.types import Outcome, Timings, Usage
+from reshore.types import Attempt, Decision, Outcome, Target, Timings, Usage
 
 
 @pytest.fixture
@@ -44,6 +44,32 @@ def test_an_outcome_is_one_line_without_empty_fields(lines: io.StringIO) -> None
     assert (line["prompt_tokens"], line["completion_tokens"], line["load_ms"]) == (3, 2, 10)
     assert "error" not in line
     assert "ttft_ms" not in line
+
+
+def test_a_routed_request_says_who_answered_and_by_which_version(lines: io.StringIO) -> None:
+    local = Target(side="local", backend="local", model="m")
+    cloud = Target(side="cloud", backend="openai", model="gpt")
+    record_outcome(
+        Outcome(
+            request_id="req_1",
+            method="POST",
+            path="/v1/chat/completions",
+            status=200,
+            total_ms=1,
+            decision=Decision(side="local", route="gpt*", version=7),
+            attempts=(
+                Attempt(role="primary", target=local, error="Crashed"),
+                Attempt(role="fallback", target=cloud, answered=True),
+            ),
+        )
+    )
+    line = json.loads(lines.getvalue())
+    assert (line["side"], line["route"], line["version"], line["attempts"]) == (
+        "cloud",
+        "gpt*",
+        7,
+        2,
+    )
 
 
 def test_probes_that_went_well_are_for_debugging_only(lines: io.StringIO) -> None:

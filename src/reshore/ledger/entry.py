@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from reshore.ledger.prices import Price, Prices
-from reshore.types import Attempt, Outcome, Side, Usage
+from reshore.types import Attempt, Outcome, Usage
 
 Row = tuple[Any, ...]
 
@@ -88,7 +88,7 @@ def request_row(outcome: Outcome, attempts: list[Row], listed: Price | None) -> 
         outcome.key,
         clean(outcome.asked_model, _NAME),
         clean(_model(outcome, answered), _NAME),
-        _side(outcome, answered),
+        outcome.side,
         answered.target.backend if answered else None,
         clean(decision.route, _NAME) if decision else None,
         clean(decision.policy, _LINE) if decision else None,
@@ -216,12 +216,6 @@ def _model(outcome: Outcome, answered: Attempt | None) -> str | None:
     if outcome.model is not None or answered is None:
         return outcome.model
     return answered.target.model or outcome.asked_model
-
-
-def _side(outcome: Outcome, answered: Attempt | None) -> Side | None:
-    if answered is not None:
-        return answered.target.side
-    return outcome.decision.side if outcome.decision else None
 
 
 def _usage(usage: Usage | None) -> Row:

@@ -73,6 +73,11 @@ def record_outcome(outcome: Outcome) -> None:
         "ttft_ms": None if outcome.ttft_ms is None else round(outcome.ttft_ms, 2),
         "error": outcome.error,
     }
+    if outcome.decision is not None:
+        fields["side"] = outcome.side
+        fields["route"] = outcome.decision.route or None
+        fields["version"] = outcome.decision.version or None
+        fields["attempts"] = len(outcome.attempts)
     if outcome.usage is not None:
         fields["prompt_tokens"] = outcome.usage.prompt_tokens
         fields["completion_tokens"] = outcome.usage.completion_tokens
