@@ -75,6 +75,29 @@ async def test_a_chat_model_embeds_beside_its_chats(server: Server) -> None:
     assert loaded == [(CHATTER, State.READY)] * 2
 
 
+async def test_derived_models_share_an_engine_and_answer_by_their_own_prompts(
+    server: Server,
+) -> None:
+    systems = {CHATTER: None, "pirate": "You are a pirate.", "judge": "You are a judge."}
+    options = {"temperature": 0, "num_predict": 12}
+    for name in ("pirate", "judge"):
+        recipe = Recipe(base=CHATTER, system=systems[name], parameters=options)
+        await create(server.app.services.store, name, recipe)
+
+    async def said(model: str, system: str | None = None) -> str:
+        turns = [{"role": "system", "content": system}] if system else []
+        messages = [*turns, {"role": "user", "content": "Who are you?"}]
+        body = chat_of("", messages=messages, options=options) | {"model": model}
+        return str((await answered(server, CHAT, body))["message"]["content"])
+
+    expected = {name: await said(CHATTER, system) for name, system in systems.items()}
+    assert len(set(expected.values())) == 3
+    assert {name: await said(name) for name in [*systems, *systems]} == expected
+    loaded = server.app.services.pool.loaded()
+    assert {one.name.removesuffix(":latest") for one in loaded} == set(systems)
+    assert len({one.pid for one in loaded}) == 1
+
+
 async def test_a_schema_is_followed(server: Server) -> None:
     schema = {
         "type": "object",
