@@ -108,7 +108,7 @@ def print_explained(explained: Explained, as_json: bool) -> None:
         "route": explained.route or "none",
         "policy": explained.policy or "-",
         "version": str(explained.version),
-        "privacy": "; ".join(explained.privacy) or "-",
+        "privacy": "; ".join(rule.removeprefix("privacy: ") for rule in explained.privacy) or "-",
     }
     if explained.complexity is not None:
         rows["complexity"] = f"{explained.complexity.score:.2f}"
