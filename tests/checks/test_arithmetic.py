@@ -46,6 +46,8 @@ RIGHT = [
     "(3 * 4 = 12)",
     '"3 * 4 = 12"',
     "2 nickels = 2 * 5 = 10 cents",
+    "Well, so 3 + 4 = 7",
+    "0.00^2 + 1 = 1",
     "so that is 7 - 2 = 5, and we are done",
 ]
 
@@ -133,6 +135,9 @@ UNCLEAR = [
     "1e5 + 1 = 7",
     "5 boxes and 3 + 4 = 12",
     "= 3 + 4",
+    "3 + 4 = 7 8",
+    "20% of everything = 5",
+    "3 big red round shiny apples + 1 = 5",
     "3 + 4 =",
     "3 + 4 = seven",
     "2 ^ 99 = 5",

@@ -186,6 +186,7 @@ async def test_no_more_requests_than_slots_run_and_the_first_come_is_the_first_s
         await settle()
         (shown,) = bench.pool.loaded()
         assert (shown.slots, shown.in_flight, shown.queued) == (2, 2, 2)
+        assert bench.pool.present() == 4
         ends[1].set()
         await settle()
         ends[2].set()
@@ -194,6 +195,7 @@ async def test_no_more_requests_than_slots_run_and_the_first_come_is_the_first_s
         for end in ends:
             end.set()
         await asyncio.gather(*tasks)
+        assert bench.pool.present() == 0
 
 
 async def test_a_heavy_request_waits_for_all_the_slots_it_needs_and_is_not_overtaken() -> None:

@@ -39,6 +39,8 @@ class Script:
         self.asked_logprobs = False
         self.asked_temperature: float | None = None
         self.state = "unasked"
+        self.may_end = asyncio.Event()
+        self.may_end.set()
         self._error: Exception | None = None
         self._news = asyncio.Event()
         self.say(text)
@@ -79,12 +81,14 @@ class Script:
 
     async def _frames(self) -> AsyncIterator[bytes]:
         place = 0
-        pieces = self.measured.text or []
+        pieces = self.measured.text
+        assert pieces is not None
         while True:
             while place < len(pieces):
                 yield pieces[place].encode()
                 place += 1
             if self.finish_reason is not None:
+                await self.may_end.wait()  # the end of some dialects takes another question
                 return
             if self._error is not None:
                 raise self._error

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from reshore.config import RoutingConfig
@@ -20,9 +23,9 @@ from reshore.errors import (
 from reshore.routing.cascade import open_cascade
 from reshore.routing.dispatch import Dispatcher
 from reshore.routing.plan import CascadePlan, FallbackPlan
-from reshore.routing.policy import DEFAULT_CHECKS
+from reshore.routing.policy import CHECKS, DEFAULT_CHECKS
 from reshore.testing import settle
-from reshore.types import Sampling, TokenLogprob
+from reshore.types import FinishReason, Sampling, TokenLogprob
 from tests.routing.dispatching import Bench, only_this_task
 from tests.routing.drafted import QUESTION, DraftedCall, Script
 from tests.routing.scripted import CLOUD, LOCAL, OTHER, Turn, ask
@@ -404,3 +407,100 @@ async def test_an_error_amid_a_late_answer_is_told() -> None:
         await task
     assert bench.told() == ["*primary small Crashed"]
     only_this_task()
+
+
+async def test_an_answer_that_is_just_being_written_down_is_taken_whole() -> None:
+    bench, draft = cascading(), Script("Let me", "stop")
+    draft.may_end.clear()
+    task = bench.start(drafting(draft), replace(PLAN, budget_ms=1000, late="local"))
+    await bench.clock.advance(2)
+    assert not task.done()
+    draft.may_end.set()
+    assert await task == b"Let me"
+    assert bench.told() == ["*primary small"]
+
+
+async def test_a_bug_in_a_draft_is_logged_and_escalated(caplog: pytest.LogCaptureFixture) -> None:
+    bench, draft = cascading(), Script("Let me")
+    draft.fail(RuntimeError("a bug"))
+    assert await bench.read(drafting(draft), PLAN) == CLOUD_TEXT
+    assert "nobody thought of" in caplog.text
+
+
+WORDS = ("Let me think. ", "3 * 4 = 13\n", REFUSAL, "The answer is 42. ")
+STEPS = st.sampled_from((*WORDS, "stop", "length", "open", "die", "cloud", "cancel"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, 1), STEPS, st.sampled_from((0.0, 0.3, 2.0))), max_size=9
+    ),
+    stream=st.booleans(),
+    late=st.sampled_from(("local", "cloud")),
+    checks=st.sets(st.sampled_from(CHECKS)),
+    loading=st.booleans(),
+    cloud_fails=st.booleans(),
+)
+def test_whatever_happens_there_is_one_answer_and_nothing_is_left(
+    steps: list[tuple[int, str, float]],
+    stream: bool,
+    late: Any,
+    checks: set[str],
+    loading: bool,
+    cloud_fails: bool,
+) -> None:
+    async def scene() -> None:
+        bench, scripts = cascading(), [Script(), Script()]
+        if loading:
+            scripts[0].may_open.clear()
+        gate = asyncio.Event()
+        cloud = Turn(gate=gate, error=GONE if cloud_fails else None)
+        call = drafting(*scripts, stream=stream, cloud=cloud)
+        plan = replace(PLAN, checks=tuple(sorted(checks)), budget_ms=1000, late=late)
+        task = bench.start(call, plan)
+        for which, step, pause_s in steps:
+            _do(step, scripts[which], gate, task)
+            await bench.clock.advance(pause_s)
+        gate.set()
+        for script in scripts:
+            script.may_open.set()
+            if script.finish_reason is None:
+                script.end()
+        await bench.clock.advance(5)
+        _check(task, scripts, bench)
+        assert call.open_now() == []
+
+    asyncio.run(scene())
+
+
+def _do(step: str, script: Script, gate: asyncio.Event, task: asyncio.Task[bytes]) -> None:
+    match step:
+        case "stop" | "length":
+            script.end(cast(FinishReason, step))
+        case "open":
+            script.may_open.set()
+        case "die":
+            script.fail(Crashed("died", model="small"))
+        case "cloud":
+            gate.set()
+        case "cancel":
+            task.cancel()
+        case _ if script.finish_reason is None:
+            script.say(step)
+
+
+def _check(task: asyncio.Task[bytes], scripts: list[Script], bench: Bench) -> None:
+    assert task.done()
+    assert all(script.state in ("left", "unasked") for script in scripts)
+    only_this_task()
+    answered = [each for each in bench.journal.attempts() if each.answered]
+    if task.cancelled():
+        return
+    error = task.exception()
+    if error is None:
+        assert len(answered) == 1
+        assert task.result() in (CLOUD_TEXT, scripts[0].text.encode())
+        assert answered[0].error is None
+    else:
+        assert isinstance(error, ReshoreError)
