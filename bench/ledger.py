@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+from bench.machine import facts
 from reshore.clock import SystemClock
 from reshore.config import Config, load
 from reshore.ledger.ledger import Ledger, open_ledger
@@ -39,7 +40,8 @@ def main() -> int:
     for name, value in figures.items():
         print(f"{name:32} {value:12.2f}")
     if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+        report = {"machine": facts(), "figures": figures}
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
     return 0
 
 
