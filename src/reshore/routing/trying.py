@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -122,20 +122,18 @@ class Trying:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # They read what the context behind them feeds, so they must not outlive that.
+        self._frames.close()
         try:
-            # It reads what the context behind it feeds, so it must not outlive that.
-            await self._frames.aclose()
+            await self._opening.__aexit__(kind, error, trace)
+        except ReshoreError as other:
+            # A time limit of the backend's, say, that was noticed outside of the frames.
+            if other is not error:
+                self._line.end(other)
+            raise
         finally:
-            try:
-                await self._opening.__aexit__(kind, error, trace)
-            except ReshoreError as other:
-                # A time limit of the backend's, say, that was noticed outside of the frames.
-                if other is not error:
-                    self._line.end(other)
-                raise
-            finally:
-                # What went wrong in the frames is noted already: this is somebody who left.
-                self._line.cancel()
+            # What went wrong in the frames is noted already: this is somebody who left.
+            self._line.cancel()
 
     async def _begin(self) -> Answer:
         line, means = self._line, self._means
@@ -151,7 +149,7 @@ class Trying:
         line.begun(answer)
         if self._upstream:
             means.breakers.succeeded(self.target, self._permit, means.clock.monotonic())
-        self._frames = self._noted(answer.frames)
+        self._frames = _Noted(answer.frames, self)
         return Answer(
             target=answer.target,
             status=answer.status,
@@ -161,15 +159,11 @@ class Trying:
             measured=answer.measured,
         )
 
-    async def _noted(self, frames: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-        try:
-            async for frame in frames:
-                yield frame
-        except Exception as error:
-            self._line.end(error)
+    def noted(self, error: Exception | None = None) -> None:
+        """The frames have come to their end, or to `error`."""
+        self._line.end(error)
+        if error is not None:
             self._report(error)
-            raise
-        self._line.end()
 
     def _report(self, error: BaseException) -> None:
         """Tell the breaker."""
@@ -208,3 +202,36 @@ class Trying:
             and error.status in _KEY_FAULTS
             and self._key + 1 < self._means.keys(self.target.backend)
         )
+
+
+class _Noted:
+    """The frames of an answer; what becomes of them is noted. No generator, for one costs every
+    request more than this."""
+
+    __slots__ = ("_next", "_trying")
+
+    def __init__(self, frames: AsyncIterator[bytes], trying: Trying) -> None:
+        self._next: Callable[[], Awaitable[bytes]] | None = aiter(frames).__anext__
+        self._trying = trying
+
+    def __aiter__(self) -> _Noted:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._next is None:
+            raise StopAsyncIteration
+        try:
+            return await self._next()
+        except StopAsyncIteration:
+            self._next = None
+            self._trying.noted()
+            raise
+        except Exception as error:
+            self._next = None
+            self._trying.noted(error)
+            raise
+
+    def close(self) -> None:
+        """There are no more. Nothing is left that would hold each other."""
+        self._next = None
+        del self._trying

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
 
 from starlette.types import Receive
 
@@ -49,29 +48,55 @@ class Drain:
                 ShuttingDown("the server is shutting down and this reply took too long"), task
             )
 
-    @asynccontextmanager
-    async def interruptible(self, receive: Receive) -> AsyncIterator[None]:
+    def interruptible(self, receive: Receive) -> Interruptible:
         """Run the body until it ends, the client hangs up (ClientGone) or `cut` (ShuttingDown).
 
         Use it once the request's body has been read. Cancellation from elsewhere passes through.
         """
-        task = asyncio.current_task()
-        assert task is not None
-        interrupt = Interrupt()
-        watcher = asyncio.create_task(_watch(receive, interrupt, task))
+        return Interruptible(self, receive)
+
+    def began(self, task: asyncio.Task[object], interrupt: Interrupt) -> None:
+        """A request is in flight."""
         self._running[task] = interrupt
         self._idle.clear()
-        try:
-            yield
-        except asyncio.CancelledError:
-            if interrupt.reason is None or task.uncancel() > 0:
-                raise
-            raise interrupt.reason from None
-        finally:
-            watcher.cancel()
-            del self._running[task]
-            if not self._running:
-                self._idle.set()
+
+    def ended(self, task: asyncio.Task[object]) -> None:
+        """It is not any more."""
+        del self._running[task]
+        if not self._running:
+            self._idle.set()
+
+
+class Interruptible:
+    """See `Drain.interruptible`. No generator, for one costs every request more than this."""
+
+    __slots__ = ("_drain", "_interrupt", "_receive", "_task", "_watcher")
+
+    def __init__(self, drain: Drain, receive: Receive) -> None:
+        self._drain = drain
+        self._receive = receive
+
+    async def __aenter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._interrupt = Interrupt()
+        self._watcher = asyncio.create_task(_watch(self._receive, self._interrupt, task))
+        self._drain.began(task, self._interrupt)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._watcher.cancel()
+        self._drain.ended(self._task)
+        reason = self._interrupt.reason
+        if isinstance(error, asyncio.CancelledError) and reason is not None:
+            if self._task.uncancel() > 0:
+                return
+            raise reason from None
 
 
 class Interrupt:

@@ -59,6 +59,9 @@ class Observe:
             await _report(exchange, failure)
         finally:
             self._record(exchange.outcome(type(error).__name__ if error else None))
+            # Otherwise the two would hold each other, and with them all that the request made,
+            # until the garbage collector comes by.
+            del scope[SCOPE_KEY]
 
 
 async def _report(exchange: Exchange, failure: Exception) -> None:

@@ -91,8 +91,9 @@ class Routed(Endpoint):
         journal = self._journal(exchange, size_bytes)
         async with (
             services.drain.interruptible(exchange.receive),
-            services.dispatcher.open(call, plan, journal) as answer,
+            services.dispatcher.carry_out(call, plan, journal) as answer,
         ):
+            journal.answered(answer)
             await relay(exchange, answer)
 
     def _journal(self, exchange: Exchange, size_bytes: int) -> Journal:
