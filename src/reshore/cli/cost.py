@@ -27,7 +27,7 @@ from reshore.ledger.database import reading
 from reshore.ledger.queries import DAY_MS, By, Filter, Sum, sums
 from reshore.ledger.report import money
 
-_TITLES = ("REQUESTS", "IN", "OUT", "COST", "ASKED MODEL'S PRICE", "SAVED")
+_TITLES = ("REQUESTS", "IN", "OUT", "COST", "LIST PRICE", "SAVED")
 
 
 class Cost(Struct, frozen=True, kw_only=True):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -52,6 +55,10 @@ _COLUMNS = (
     ("COST", -10),
     ("SAVED", -10),
 )
+
+# What a narrow terminal goes without: columns by the width below which they are left out.
+_NAMES = ("ASKED", "ANSWERED BY")
+_WIDE = {"SIDE": 125, "TTFT": 115, "IN": 100, "OUT": 100, "TIME": 70}
 
 
 def command(
@@ -112,11 +119,14 @@ def command(
 
 def _follow(config: Config, follower: Follower, rows: list[Row], as_json: bool) -> None:
     """Print rows as they come, until Ctrl-C. Each look is a transaction of its own."""
+    shown = _fitting()
     if not as_json:
-        print(_line(tuple(title for title, _ in _COLUMNS)))
+        print(_line(tuple(title for title, _ in _COLUMNS), shown))
     while True:
         for row in rows:
-            print(msgspec.json.encode(_record(row)).decode() if as_json else _line(_cells(row)))
+            print(
+                msgspec.json.encode(_record(row)).decode() if as_json else _line(_cells(row), shown)
+            )
         if rows:
             print(end="", flush=True)
         else:
@@ -131,20 +141,31 @@ def _news(opened: AbstractContextManager[Connection], follower: Follower) -> lis
 
 def _table(rows: list[Row]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title, width in _COLUMNS:
-        table.add_column(title, overflow="fold", justify="right" if width < 0 else "left")
+    shown = _fitting()
+    for title, width in itertools.compress(_COLUMNS, shown):
+        table.add_column(
+            title,
+            overflow="fold",
+            justify="right" if width < 0 else "left",
+            no_wrap=title not in _NAMES,
+        )
     for row in rows:
-        table.add_row(*map(Text, _cells(row)))
+        table.add_row(*map(Text, itertools.compress(_cells(row), shown)))
     print_aligned(table)
 
 
-def _line(cells: tuple[str, ...]) -> str:
-    widths = (width for _, width in _COLUMNS)
+def _line(cells: tuple[str, ...], shown: list[bool]) -> str:
     padded = (
         cell.rjust(-width) if width < 0 else cell.ljust(width)
-        for cell, width in zip(cells, widths, strict=True)
+        for cell, (_, width) in zip(cells, _COLUMNS, strict=True)
     )
-    return "  ".join(padded).rstrip()
+    return "  ".join(itertools.compress(padded, shown)).rstrip()
+
+
+def _fitting() -> list[bool]:
+    """Which columns are shown: all of them where there is room, or no terminal."""
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else max(_WIDE.values())
+    return [room >= _WIDE.get(title, 0) for title, _ in _COLUMNS]
 
 
 def _cells(row: Row) -> tuple[str, ...]:
