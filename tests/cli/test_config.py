@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 
 def _settings(ended):
     return {setting["key"]: setting for setting in json.loads(ended.out)}
@@ -26,11 +28,12 @@ def test_each_setting_says_where_it_comes_from(cli, home, monkeypatch):
     assert shown("pool.keep_alive") == (300, "default")
 
 
-def test_keys_are_never_shown(cli, monkeypatch):
-    monkeypatch.setenv("RESHORE_API_KEY", "sesame")
+@pytest.mark.parametrize("key", ["api_key", "admin_key"])
+def test_keys_are_never_shown(cli, monkeypatch, key):
+    monkeypatch.setenv(f"RESHORE_{key.upper()}", "sesame")
     ended = cli("config")
     assert "sesame" not in ended.out
-    assert _settings(cli("config", "--json"))["api_key"]["value"] == "(set)"
+    assert _settings(cli("config", "--json"))[key]["value"] == "(set)"
 
 
 def test_the_table_shows_models_and_aliases(cli, home):

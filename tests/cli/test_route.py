@@ -233,3 +233,13 @@ def test_a_broken_file_is_shown_and_going_back_still_works(serve, home):
     assert "local:tiny" in shown.out
     assert 'routes."gpt-4o"' in shown.err
     assert execute(home, "rollback").out == "~ gpt-4o: local:tiny -> cloud\n"
+
+
+def test_an_edit_of_the_file_is_in_force_without_a_restart(serve, home):
+    file = home / "reshore.toml"
+    file.write_text(f'{FILE}[routes]\n"gpt-4o" = "cloud"\n')
+    server = serve()
+    file.write_text(f'{FILE}[routes]\n"gpt-4o" = "local:tiny"\n[aliases]\nmini = "tiny"\n')
+    assert "version 2" in server.read_until("has new routes")
+    explained = json.loads(execute(home, "route", "explain", "mini", "hi", "--json").out)
+    assert (explained["plan"], explained["version"]) == ("local:tiny", 2)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from reshore.config import Config, load
+from reshore.models.disk import write_atomic
 from reshore.routing.history import History
 from reshore.routing.reload import PERIOD_S, Follower, open_routes
 from reshore.routing.state import RoutingState
@@ -27,8 +28,9 @@ class Followed:
     def __init__(self, home: Path) -> None:
         self.file = home / "reshore.toml"
         self.reads = 0
+        self.full = False
         self.state = RoutingState(
-            History(home / "routes"),
+            History(home / "routes", self._store),
             self._read(),
             World(upstreams=("openai",)),
             MovableClock(),
@@ -38,6 +40,11 @@ class Followed:
     def _read(self) -> Config:
         self.reads += 1
         return load(env={"RESHORE_HOME": str(self.file.parent)})
+
+    def _store(self, path: Path, data: bytes) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        write_atomic(path, data)
 
     def write(self, text: str) -> None:
         self.file.write_text(text)
@@ -129,6 +136,21 @@ async def test_a_broken_file_keeps_what_was_and_is_told_once(
     assert re.search(says, record.getMessage())
     assert re.search(says, followed.state.file_problem)
     followed.write(f'{UPSTREAM}"local"\n')
+    await followed.settle()
+    assert (texts(followed.state), followed.state.file_problem) == ({"gpt-4o": "local"}, "")
+
+
+async def test_what_a_full_disk_kept_out_comes_in_when_there_is_space(
+    followed: Followed, caplog: pytest.LogCaptureFixture
+) -> None:
+    followed.full = True
+    followed.write(f'{UPSTREAM}"local"\n')
+    for _ in range(3):
+        await followed.settle()
+    assert texts(followed.state) == {"gpt-4o": "cloud"}
+    assert "No space left on device" in followed.state.file_problem
+    assert len([each for each in caplog.records if each.levelno == logging.ERROR]) == 1
+    followed.full = False
     await followed.settle()
     assert (texts(followed.state), followed.state.file_problem) == ({"gpt-4o": "local"}, "")
 

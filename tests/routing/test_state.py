@@ -232,6 +232,26 @@ def test_what_cannot_be_written_is_not_in_force(tmp_path: Path) -> None:
     assert state.rollback(None, ADA).after.number == 2
 
 
+def test_a_full_disk_does_not_keep_the_files_routes_out_of_force(tmp_path: Path) -> None:
+    full = True
+
+    def write(path: Path, data: bytes) -> None:
+        if full:
+            raise OSError(28, "No space left on device")
+        write_atomic(path, data)
+
+    history, world = History(tmp_path / "routes", write), World(upstreams=("openai",))
+    routes = config(tmp_path, routes={"gpt-4o": "cloud"})
+    state = RoutingState(history, routes, world, MovableClock())
+    assert (texts(state), state.in_force.snapshot.number) == ({"gpt-4o": "cloud"}, 0)
+    assert "No space left on device" in state.file_problem
+    full = False
+    state.set(route("mini"), ADA)
+    later = opened(tmp_path, routes={"gpt-4o": "cloud"})
+    assert texts(later) == {"gpt-4o": "cloud", "mini": "local"}
+    assert later.in_force.snapshot.number == 1
+
+
 def test_changes_of_many_threads_come_one_after_the_other(tmp_path: Path) -> None:
     state = opened(tmp_path)
 

@@ -196,6 +196,17 @@ async def test_an_admin_key_opens_the_admin_api_and_a_client_key_does_not(
         assert status == 404
 
 
+async def test_who_gives_no_name_is_known_by_the_key(home: Path) -> None:
+    async with running(echo_config(home, admin_key="secret")) as server:
+        for body in ({"policy": "local:a"}, {"policy": "local:b", "author": "ada"}):
+            status, _ = await ask(
+                server, "PUT", "/admin/routes/gpt-4o", body, authorization="Bearer secret"
+            )
+            assert status == 200
+        _, past = await ask(server, "GET", "/admin/routes/history", authorization="Bearer secret")
+        assert [each["author"] for each in past] == ["ada", "key 2bb80d53"]
+
+
 async def test_an_admin_key_is_no_client_key(home: Path) -> None:
     config = echo_config(home, api_key="client", admin_key="secret")
     async with running(config) as server:

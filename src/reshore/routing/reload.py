@@ -80,8 +80,12 @@ class Follower:
         try:
             config = self._read()
             changed = self._state.reload(config)
-        except (ConfigError, HistoryError) as error:
+        except ConfigError as error:
             self._refuse(str(error))
+            return
+        except HistoryError as error:
+            self._refuse(str(error))
+            self._taken = "nothing"  # it is the disk that has to change now, and not the file
             return
         self._said = ""
         if changed.before is not changed.after:

@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 
 from reshore.clock import Clock
 from reshore.config import Config, RouteConfig
-from reshore.errors import ConfigError, NoTarget, RouteConflict, RouteError
+from reshore.errors import ConfigError, HistoryError, NoTarget, RouteConflict, RouteError
 from reshore.routing.aliases import Aliases
 from reshore.routing.explain import problems
 from reshore.routing.history import Damaged, History
@@ -106,6 +106,15 @@ class RoutingState:
             if not snapshot.number:
                 raise
             self.file_problem = str(error)
+        except HistoryError as error:
+            # A full disk is no reason not to serve; the next change brings them into the history.
+            self.file_problem = str(error)
+            if not snapshot.number:
+                routes, digest = read_routes(config.routes), table_digest(config.routes)
+                now = self.in_force
+                self.in_force = _compiled(
+                    with_table(snapshot, routes, digest), now.aliases.table, now.world
+                )
 
     # Changes
 

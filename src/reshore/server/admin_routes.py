@@ -57,13 +57,16 @@ class Operating(Endpoint):
         await self._tell(exchange, await asyncio.to_thread(ask, *args))
 
     async def _wish(self, exchange: Exchange, kind: type[W]) -> W:
-        """The request's body; without one, a wish without particulars.
+        """The request's body; without one, a wish without particulars. Who sends an admin key and
+        no name is known by the key's id.
 
         Raises:
             RequestError: an unknown field, or one of the wrong type.
         """
         raw = await exchange.body(self._services.config.limits)
         body = parse_body(raw, self._services.config.limits) if raw else {}
+        if exchange.key is not None:
+            body.setdefault("author", f"key {exchange.key}")
         try:
             return msgspec.convert(body, kind)
         except msgspec.ValidationError as error:
