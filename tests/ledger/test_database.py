@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from pathlib import Path
 
@@ -200,6 +201,15 @@ def test_a_server_that_is_not_there_is_named_without_its_password(tmp_path: Path
         Database(config)
     assert "postgresql://ada:***@/db" in str(raised.value)
     assert "secret" not in str(raised.value)
+
+
+def test_postgresql_without_its_driver_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    config = settings(tmp_path / "home", RESHORE_LEDGER_URL="postgresql://ada@/db")
+    with pytest.raises(LedgerError, match=r"pip install 'reshore\[postgres\]'"):
+        Database(config)
 
 
 def test_only_the_owner_can_read_the_file(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -70,6 +71,14 @@ def test_another_suffix_is_refused_before_anything_is_written(tmp_path: Path) ->
     with pytest.raises(LedgerError, match=r"\.csv or \.parquet"):
         export(tmp_path / "out.xlsx", [])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_parquet_without_its_extra_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(LedgerError, match=r"pip install 'reshore\[parquet\]'"):
+        export(tmp_path / "out.parquet", [])
 
 
 def test_an_export_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
