@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from fractions import Fraction
 from typing import Any
 
@@ -141,6 +142,17 @@ def test_calls_agree_in_any_order(one: list[ToolCall], other: list[ToolCall], ag
     first, second = said(tool_calls=tuple(one)), said(tool_calls=tuple(other))
     assert agree(first, second).ok is agreed
     assert agree(second, first).ok is agreed
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["answer" + "\n" * 9000, "the answer is " * 1500, "```\n" + "\n" * 9000, "\\boxed{" * 3000],
+)
+def test_a_loop_cannot_keep_the_check_busy(text: str) -> None:
+    began = time.process_time()
+    final_answer(text)
+    is_marked(text)
+    assert time.process_time() - began < 1
 
 
 @given(st.text(max_size=300))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -148,6 +150,14 @@ def test_a_call_is_no_refusal() -> None:
 def test_no_more_of_the_answer_is_quoted_than_the_formula() -> None:
     check = check_refusal(said("I'm sorry, but I can't help with the Miller account of 2019."))
     assert check.detail == "\"I'm sorry, but I can't help with…\""
+
+
+def test_a_prompt_cannot_keep_the_check_busy() -> None:
+    """Blanks between words are matched by patterns that would try each length of a long run."""
+    began = time.process_time()
+    for asked in (" " * 4000, "\n" * 4000, "i'm sorry " * 400, "ich kann " + "a " * 2000):
+        check_refusal(said(REFUSALS[0], asked=asked))
+    assert time.process_time() - began < 1
 
 
 @given(st.text(max_size=400))

@@ -19,7 +19,7 @@ from reshore.checks.check import Check, Said
 from reshore.checks.expression import Number, Reader, Side, Token, Unclear, tokens
 
 # Bounds of the work: what is beyond is not looked at.
-_CHARACTERS = 40_000
+_CHARACTERS = 20_000
 _LINE = 4_000
 _STATEMENTS = 400
 

@@ -17,6 +17,10 @@ Kind = Literal["number", "letter", "truth", "text", "json"]
 # What is longer is prose: two of them are never equal, whatever they say.
 _LONGEST_TEXT = 80
 _LONGEST_LITERAL = 4000
+# The end of a longer answer is looked at; and runs of blanks are cut, over which the patterns would
+# try each length.
+_LONGEST_ANSWER = 20_000
+_LONG_BLANKS = re.compile(r"(\s{8})\s+")
 
 _FENCE = re.compile(r"^\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```", re.DOTALL)
 _ANSWER_KEYS = ("answer", "final_answer", "finalAnswer", "result")
@@ -63,6 +67,7 @@ class FinalAnswer(Struct, frozen=True):
 def final_answer(text: str) -> FinalAnswer | None:
     """The answer in `text`: JSON, or what stands after a mark of one (`####`, `\\boxed`, "the
     answer is"), or all of a short text, or the last number of a conclusion; None for prose."""
+    text = _LONG_BLANKS.sub(r"\1", text[-_LONGEST_ANSWER:])
     fenced = _FENCE.match(text)
     body = fenced[1] if fenced else text.strip()
     if body[:1] in ("{", "["):
@@ -77,7 +82,7 @@ def final_answer(text: str) -> FinalAnswer | None:
 
 def is_marked(text: str) -> bool:
     """Whether `text` says of something that it is its final answer."""
-    return _marked(text) is not None
+    return _marked(_LONG_BLANKS.sub(r"\1", text[-_LONGEST_ANSWER:])) is not None
 
 
 def same(one: FinalAnswer, other: FinalAnswer) -> bool:

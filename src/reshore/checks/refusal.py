@@ -119,19 +119,24 @@ def check_refusal(said: Said) -> Check:
         return Check(name="refusal", ok=True if said.ended else None)
     if any(_mentions_refusal(text) for text in _asked(said)):
         return Check(name="refusal", detail="one was asked for")
-    return Check(name="refusal", ok=False, detail=f'"{found}…"')
+    return Check(name="refusal", ok=False, detail=f'"{found}..."')
 
 
 def _refusal(text: str) -> str:
     """The words of the refusal that `text` begins with, "" for none."""
-    opening = text[: _OPENING * 2].lstrip(_DECORATION)[:_OPENING]
-    opening = opening.replace("’", "'").replace("*", "")
+    opening = _plain(text[: _OPENING * 2].lstrip(_DECORATION)[:_OPENING])
     match = _REFUSAL.match(opening.lower())
-    return " ".join(opening[: min(match.end(), _QUOTED)].split()) if match else ""
+    return opening[: min(match.end(), _QUOTED)].strip() if match else ""
+
+
+def _plain(text: str) -> str:
+    """Without emphasis and with single blanks: over long runs of them, the patterns would try each
+    length of each run."""
+    return " ".join(text.replace("’", "'").replace("*", "").split())
 
 
 def _mentions_refusal(text: str) -> bool:
-    lowered = text.lower().replace("’", "'")
+    lowered = _plain(text).lower()
     return _ASKED_FOR.search(lowered) is not None or _REFUSAL.search(lowered) is not None
 
 

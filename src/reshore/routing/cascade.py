@@ -27,8 +27,10 @@ from reshore.routing.fallback import gathered
 from reshore.routing.journal import Journal
 from reshore.routing.plan import CascadePlan
 
-# How often what there is of an answer is looked at. A look costs far less than a token does.
+# How often what there is of an answer is looked at, if it has grown by an eighth: each look reads
+# all of it, and the looks together shall not read more than some times its length.
 _LOOK_S = 0.25
+_GROWTH = 9 / 8
 # A second sample of the same model says something only where the model may say something else;
 # self-consistency was found to work at 0.5 to 0.7 (Wang et al., arXiv 2203.11171).
 _SECOND_TEMPERATURE = 0.7
@@ -95,7 +97,7 @@ class _Trial:
         draft = call.draft(plan.local, logprobs="logprob" in plan.checks)
         self.first = Drafting(draft, journal.begin(manner.role, plan.local), self._news)
         self._second: Drafting | None = None
-        self._seen = -1
+        self._seen = 0
         self._passed = False
 
     async def verdict(self) -> _Verdict:
@@ -169,7 +171,8 @@ class _Trial:
 
     def _against(self, said: Said, *, late: bool) -> Check | None:
         """The first check that fails."""
-        if self._passed or (len(said.text) == self._seen and not said.ended and not late):
+        grown = len(said.text) > self._seen * _GROWTH
+        if self._passed or not (grown or said.ended or late):
             return self._disagreement(said)
         self._seen = len(said.text)
         judged = CHECKS if said.ended else LATE if late else EARLY
