@@ -149,7 +149,7 @@ def test_a_call_is_no_refusal() -> None:
 
 def test_no_more_of_the_answer_is_quoted_than_the_formula() -> None:
     check = check_refusal(said("I'm sorry, but I can't help with the Miller account of 2019."))
-    assert check.detail == "\"I'm sorry, but I can't help with…\""
+    assert check.detail == "\"I'm sorry, but I can't help with...\""
 
 
 def test_a_prompt_cannot_keep_the_check_busy() -> None:
