@@ -156,7 +156,7 @@ async def test_local_pages_may_ask_and_are_told_so(server: Server) -> None:
 
 async def test_with_keys_every_path_but_the_probes_needs_one(home: Path) -> None:
     async with running(echo_config(home, api_key="sk-1,sk-2")) as server:
-        for path in ("/v1/models", "/v1/models/tiny:latest", "/nothing", "/admin/loaded"):
+        for path in ("/v1/models", "/v1/models/tiny:latest", "/nothing"):
             async with server.session.get(server.url + path) as response:
                 assert response.status == 401, path
                 assert (await response.json())["error"]["code"] == "invalid_api_key"

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from reshore.types import Usage
 from tests.backends.remote.scripted import Peer, Seen
 from tests.server.harness import Server
 from tests.server.routed import KEY, decided, routed
@@ -129,6 +130,36 @@ async def test_a_stream_of_events_comes_as_it_is_sent(home: Path) -> None:
             assert response.headers["x-accel-buffering"] == "no"
             more.set()
             assert (await response.read()).startswith(b"event: response.completed")
+
+
+async def test_what_a_response_costs_is_accounted_for(home: Path) -> None:
+    usage = {
+        "input_tokens": 30,
+        "input_tokens_details": {"cached_tokens": 8},
+        "output_tokens": 12,
+        "output_tokens_details": {"reasoning_tokens": 5},
+    }
+    reply = {"id": "resp_1", "model": "gpt-5-2025", "output": [], "usage": usage, "tools": []}
+
+    async def respond(peer: Peer, seen: Seen) -> None:
+        if json.loads(seen.body).get("stream"):
+            event = {"type": "response.completed", "response": reply}
+            data = f"event: response.completed\ndata: {json.dumps(event)}\n\n".encode()
+            await peer.stream(b'data: {"response":{"usage":null}}\n\n', data[:50], data[50:])
+        else:
+            await peer.reply(json.dumps(reply).encode())
+
+    async with routed(home, script=respond) as it:
+        for stream in (False, True):
+            body = {"model": "gpt-5", "input": "Hi", "stream": stream}
+            async with it.server.session.post(it.server.url + RESPONSES, json=body) as response:
+                await response.read()
+    for outcome in it.server.outcomes:
+        assert outcome.usage == Usage(
+            prompt_tokens=30, completion_tokens=12, cached_tokens=8, reasoning_tokens=5
+        )
+        assert outcome.model == "gpt-5-2025"
+        assert outcome.attempts[0].usage == outcome.usage
 
 
 async def test_a_reply_that_breaks_off_is_no_whole_reply(home: Path) -> None:

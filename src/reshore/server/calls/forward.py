@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import re
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 
 from msgspec.structs import replace
 
@@ -12,7 +13,10 @@ from reshore.errors import BackendError, ReshoreError, Unsupported
 from reshore.server.calls.origin import Backends, Origin
 from reshore.server.upload import Upload
 from reshore.types import Target
+from reshore.wire.openai.tail import Tail
 
+# Where a reply may say what it cost.
+_TOLD = re.compile(rb"\s*(?:application/json|text/event-stream)", re.IGNORECASE)
 _NO_TEXT = "What is sent on unread can be neither judged nor gone on with."
 
 
@@ -40,9 +44,12 @@ class ForwardCall:
         if self._spent is not None:
             raise self._spent
         try:
-            async with self._forward(target, key) as answer:
+            async with (
+                self._forward(target, key) as answer,
+                aclosing(_learning(answer)) as frames,
+            ):
                 # Nothing is known of its frames: they are never held together.
-                yield replace(answer, stream=True)
+                yield replace(answer, frames=frames, stream=True)
         except ReshoreError as error:
             if self._upload.rest is not None:
                 self._spent = error
@@ -76,3 +83,18 @@ class ForwardCall:
             key=key,
             request_id=self._origin.request_id,
         )
+
+
+async def _learning(answer: Answer) -> AsyncGenerator[bytes, None]:
+    """The frames as they come; what they say of the tokens is noted at their end."""
+    if not any(name == b"content-type" and _TOLD.match(value) for name, value in answer.headers):
+        async for frame in answer.frames:
+            yield frame
+        return
+    tail, measured = Tail(), answer.measured
+    try:
+        async for frame in answer.frames:
+            tail.feed(frame)
+            yield frame
+    finally:
+        measured.model, measured.usage = tail.model, tail.usage()

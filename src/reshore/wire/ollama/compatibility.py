@@ -104,10 +104,10 @@ same.
 
 A name that is [routed](routing.md) to an upstream is answered from there, in this dialect: the
 request is translated to OpenAI's, the reply translated back. What the upstream has no place for
-(`top_k` at OpenAI, `keep_alive`, `num_ctx`) is left out and named in `x-reshore-ignored`; `context` is
-not given, and one of an earlier reply is refused. To load or unload such a name does nothing. Its
-errors come as `{"error": "NAME: what it said"}` with its status; a 401 or 403 of the upstream is
-about *our* key and a 502.
+(`top_k` at OpenAI, `keep_alive`, `num_ctx`) is left out and named in `x-reshore-ignored`;
+`context` is not given, and one of an earlier reply is refused. To load or unload such a name does
+nothing. Its errors come as `{"error": "NAME: what it said"}` with its status; a 401 or 403 of the
+upstream is about *our* key and a 502.
 
 ## Managing models
 

@@ -69,29 +69,30 @@ extensions, some are what OpenAI's own SDKs and older clients send besides.
 
 ## Answers from an upstream
 
-The tables below are about local answers. What is [routed](routing.md) to an upstream goes there with
-every field as it came, known or not; only `model` is renamed, and a stream is asked for its token
-counts (an event that the client did not ask for is kept from it). The reply comes back as the bytes
-that the upstream sent: fields that nobody knows yet survive, and so do its errors, with `retry-after`
-and `x-should-retry`. Two things are changed: a 401 or 403 of the upstream is about *our* key, so the
-client gets a 502 that says so and nothing of its text; and an error that is no JSON gets our shape.
-Which request headers go there, and which of the reply's come back, is in
+The tables below are about local answers. What is [routed](routing.md) to an upstream goes there
+with every field as it came, known or not; only `model` is renamed, and a stream is asked for its
+token counts (an event that the client did not ask for is kept from it). The reply comes back as
+the bytes that the upstream sent: fields that nobody knows yet survive, and so do its errors, with
+`retry-after` and `x-should-retry`. Two things are changed: a 401 or 403 of the upstream is about
+*our* key, so the client gets a 502 that says so and nothing of its text; and an error that is no
+JSON gets our shape. Which request headers go there, and which of the reply's come back, is in
 [upstreams](upstreams.md).
 
 Endpoints that reshore has no codec for (`/v1/responses`, `/v1/images/…`, `/v1/audio/…`,
 `/v1/files`, `/v1/batches`, `/v1/moderations`, those of next year; any method) pass in both
-directions as they are. They go to the upstream that the route of their `model` names, which is read
-from a JSON body of at most `limits.body_bytes` and from the first 64 KiB of a form; without a model
-to the first upstream. Rules of `[privacy]` hold there, too: what may not leave is a 403, and so is a
-body that cannot be looked into where a rule might forbid it. A path cannot lead out of `/v1`.
+directions as they are. They go to the upstream that the route of their `model` names, which is
+read from a JSON body of at most `limits.body_bytes` and from the first 64 KiB of a form; without
+a model to the first upstream. Rules of `[privacy]` hold there, too: what may not leave is a 403,
+and so is a body that cannot be looked into where a rule might forbid it. A path cannot lead out
+of `/v1`.
 
 `x-reshore-decision` tells of every such request which side answers and why:
 
     side=cloud; backend=openai; model="gpt-4o"; route="gpt-*"; policy="cloud"; why="…"; version=3
 
 A client chooses the side with the request header `x-reshore-route: local` or `cloud`, where the
-route allows it. Headers that begin with `x-reshore-` are never sent on. A request that comes back to
-the server that had sent it on, or that has gone through more than five reshores, is a 508
+route allows it. Headers that begin with `x-reshore-` are never sent on. A request that comes back
+to the server that had sent it on, or that has gone through more than five reshores, is a 508
 (`loop_detected`).
 """
 
