@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httptools
 import msgspec
 from msgspec import Struct
+
+T = TypeVar("T")
 
 CHAT = "/v1/chat/completions"
 _TOKEN = b'"content":"'
@@ -154,7 +156,7 @@ async def closed_loop(url: str, sent: bytes, *, clients: int, window_s: float) -
         return found
 
     try:
-        return [one for found in await _together(map(work, lines)) for one in found]
+        return [one for found in await together(map(work, lines)) for one in found]
     finally:
         for line in lines:
             line.close()
@@ -172,7 +174,7 @@ async def at_once(url: str, sent: bytes, *, clients: int, times: int = 1) -> lis
         return [successful(await line.ask(sent)) for _ in range(times)]
 
     try:
-        return [one for found in await _together(map(work, lines)) for one in found]
+        return [one for found in await together(map(work, lines)) for one in found]
     finally:
         for line in lines:
             line.close()
@@ -223,7 +225,8 @@ def successful(seen: Seen) -> Seen:
     return seen
 
 
-async def _together(works: Iterable[Any]) -> list[Any]:
+async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What all of them come to; if one fails, the others are ended."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(work) for work in works]
     return [task.result() for task in tasks]

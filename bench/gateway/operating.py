@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 from msgspec import Struct
 
-from bench.gateway.client import Failed, Line, Seen, connect, open_loop, successful
+from bench.gateway.client import Failed, Line, Seen, connect, open_loop, successful, together
 from bench.gateway.comparing import Samples, say
 from bench.gateway.contestants import MODEL, Contestant, Cores, gateway
 from bench.gateway.figures import percentile
@@ -31,6 +31,8 @@ _SHADOW_MS = 200
 _SHADOW_PER_S = 20
 _PORTS_PER_SOURCE = 20_000
 _SPARE_FILES = 500
+_OPENERS = 100
+_PROBE = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class Effort(Struct, frozen=True, kw_only=True):
@@ -237,36 +239,50 @@ async def _slow_median(one: Contestant, name: str, window_s: float) -> float:
 
 
 async def _idle(one: Contestant, effort: Effort, samples: Samples) -> None:
-    """Connections that have asked once and then hold still."""
-    count = min(effort.connections, _raised_file_limit() - _SPARE_FILES)
-    probe = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    """Connections that have asked once and then hold still.
+
+    They are made and asked again quickly: the first ones must not have idled much longer than the
+    last, for a gateway may end connections that idle longer than it was asked to hold them.
+    """
+    count = min(effort.connections, _file_limit() - _SPARE_FILES)
+    numbers = iter(range(count))
     lines: list[Line] = []
     before_mb = one.rss_mb()
-    try:
-        for number in range(count):
+
+    async def open_some() -> None:
+        for number in numbers:
             source = f"127.0.0.{2 + number // _PORTS_PER_SOURCE}"
-            lines.append(await connect(one.url, source=source))
-            successful(await lines[-1].ask(probe))
+            line = await connect(one.url, source=source)
+            lines.append(line)
+            successful(await line.ask(_PROBE))
+
+    try:
+        await together(open_some() for _ in range(_OPENERS))
         await asyncio.sleep(effort.idle_s)
         samples["gateway.idle_mb"].append(one.rss_mb() - before_mb)
         samples["gateway.idle_count"].append(count)
-        samples["gateway.idle_lost"].append(count - await _alive(lines, probe))
+        samples["gateway.idle_lost"].append(count - await _alive(lines))
     finally:
         for line in lines:
             line.close()
 
 
-async def _alive(lines: Sequence[Line], probe: bytes) -> int:
-    """How many connections still answer."""
-    alive = 0
-    for line in lines:
-        try:
-            alive += (await line.ask(probe)).status == 200
-        except Failed:
-            continue
+async def _alive(lines: Sequence[Line]) -> int:
+    """How many connections still answer; the oldest are asked first."""
+    left, alive = iter(lines), 0
+
+    async def ask_some() -> None:
+        nonlocal alive
+        for line in left:
+            try:
+                alive += (await line.ask(_PROBE)).status == 200
+            except Failed:
+                continue
+
+    await together(ask_some() for _ in range(_OPENERS))
     return alive
 
 
-def _raised_file_limit() -> int:
-    """As many open files as this process may have; what it starts later inherits them."""
+def _file_limit() -> int:
+    """How many files this process may have open; what it starts inherits the limit."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
