@@ -36,6 +36,18 @@ def test_keys_are_never_shown(cli, monkeypatch, key):
     assert _settings(cli("config", "--json"))[key]["value"] == "(set)"
 
 
+def test_the_password_of_the_ledger_is_never_shown(cli, monkeypatch):
+    monkeypatch.setenv("RESHORE_LEDGER_URL", "postgresql://ada:sesame@db/x")
+    assert "sesame" not in cli("config").out
+    shown = _settings(cli("config", "--json"))["ledger.url"]["value"]
+    assert shown == "postgresql://ada:***@db/x"
+
+
+def test_prices_with_dates_are_shown(cli, home):
+    (home / "reshore.toml").write_text('[prices."m"]\ninput = 1\nfrom = 2026-01-31\n')
+    assert '"from":"2026-01-31"' in cli("config").out
+
+
 def test_the_table_shows_models_and_aliases(cli, home):
     (home / "reshore.toml").write_text('[aliases]\na = "b"\n[models.b]\nload_timeout_s = "5m"\n')
     ended = cli("config")

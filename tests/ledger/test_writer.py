@@ -135,6 +135,26 @@ async def test_one_odd_row_does_not_spoil_the_others(
     assert "this row is odd" in caplog.text
 
 
+async def test_odd_rows_are_found_without_writing_all_others_one_by_one(desk: Desk) -> None:
+    await desk.turn(later_s=1.0)
+    desk.store.refuses = {"req_7", "req_1500"}
+    await desk.turn(*(outcome(f"req_{n}") for n in range(2000)))
+    assert desk.writer.counts == Counts(written=1998, lost=2)
+    assert desk.store.batches < 30
+
+
+async def test_losses_are_told_now_and_then(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = Desk(tmp_path, spill_bytes=0)
+    for number in range(100):
+        await desk.turn(outcome(f"req_{number}"), later_s=0.25 if number else 0.0)
+        desk.store.away = True
+    lost = [each.getMessage() for each in caplog.records if "lost entries" in each.getMessage()]
+    assert len(lost) == 3
+    assert lost[0].startswith("the ledger lost entries, 1 so far: ")
+
+
 async def test_one_odd_row_in_a_file_does_not_spoil_it(desk: Desk) -> None:
     desk.store.refuses = {"odd"}
     await desk.turn(outcome("a"), outcome("odd"), outcome("b"))

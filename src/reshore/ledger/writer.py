@@ -34,6 +34,8 @@ _SWEEP_ON_S = 0.25
 # and 0.2 ms with it). A sleep of no length does not let go of it for long enough.
 _BREATH = 16
 _BREATH_S = 50e-6
+# A full disk is no reason to fill it with log lines.
+_TELL_S = 10.0
 # A server has other things to do when it starts than to import a database.
 _FIRST_S = 1.0
 
@@ -99,6 +101,7 @@ class Writer:
         self._store: Store | None = None
         self._failing = False
         self._rest_s = _REST_S
+        self._tell_at_s = 0.0
         self._try_at_s = clock.monotonic() + _FIRST_S
         self._sweep_at_s = clock.monotonic() + _SWEEP_S
 
@@ -178,25 +181,26 @@ class Writer:
         self._put_aside(entries)
 
     def _write(
-        self, store: Store, entries: Sequence[Entry], position: tuple[str, int] | None = None
+        self,
+        store: Store,
+        entries: Sequence[Entry],
+        position: tuple[str, int] | None = None,
+        *,
+        again: bool = False,
     ) -> None:
-        batch = self._batch(entries, again=position is not None)
+        batch = self._batch(entries, again=again)
         try:
             store.write(batch, position)
             self.counts.written += batch.entries
-        except Refused:
-            # One of them is the reason, and the others are not to suffer.
-            for entry in entries:
-                self._write_one(store, entry)
-            store.write(Batch(), position)
-
-    def _write_one(self, store: Store, entry: Entry) -> None:
-        batch = self._batch([entry], again=True)
-        try:
-            store.write(batch)
-            self.counts.written += batch.entries
         except Refused as error:
-            self._lose(1, f"one was refused. {error}")
+            if len(entries) == 1:
+                self._lose(1, f"one was refused. {error}")
+            else:  # the others are not to suffer for it
+                middle = len(entries) // 2
+                self._write(store, entries[:middle], again=again)
+                self._write(store, entries[middle:], again=again)
+            if position is not None:
+                store.write(Batch(), position)
 
     def _batch(self, entries: Sequence[Entry], *, again: bool) -> Batch:
         batch = Batch(again=again)
@@ -220,8 +224,12 @@ class Writer:
             self._lose(refused, f"the files in {self._folder} are full (ledger.spill_bytes)")
 
     def _lose(self, number: int, why: str) -> None:
+        """Count entries that are lost, and say so: at once, and then now and then."""
         self.counts.lost += number
-        log.error("the ledger lost %d of its entries: %s", number, why)
+        now_s = self._clock.monotonic()
+        if now_s >= self._tell_at_s:
+            self._tell_at_s = now_s + _TELL_S
+            log.error("the ledger lost entries, %d so far: %s", self.counts.lost, why)
 
     def _open(self) -> None:
         """Open the database and store what has waited for it."""
@@ -262,7 +270,7 @@ class Writer:
         try:
             for path in waiting(self._folder):
                 for piece in pieces(path, store.position(path.name), _BATCH):
-                    self._write(store, piece.entries, (path.name, piece.end))
+                    self._write(store, piece.entries, (path.name, piece.end), again=True)
                     if piece.damaged:
                         self._lose(piece.damaged, f"lines of {path.name} are damaged")
                     self._drain()  # what comes meanwhile is not to wait for a long file
