@@ -18,16 +18,18 @@ _REQUEST = frozenset(
     {
         b"accept",
         b"content-type",
-        b"idempotency-key",
         b"openai-beta",
         b"traceparent",
         b"tracestate",
         b"via",
     }
 )
+# A request with a codec may be asked of two models of one upstream (fallback, hedge, shadow), which
+# must not take the one's answer for the other's; what is forwarded goes to one target.
 _FORWARDED = _REQUEST | {
     b"accept-language",
     b"content-length",
+    b"idempotency-key",
     b"if-modified-since",
     b"if-none-match",
     b"range",
