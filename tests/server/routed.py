@@ -88,9 +88,9 @@ class Routed:
 
 @asynccontextmanager
 async def routed(
-    home: Path, toml: str = "", script: Script = answer, **cloud: Any
+    home: Path, toml: str = "", script: Script = answer, *, ledger: bool = False, **cloud: Any
 ) -> AsyncIterator[Routed]:
-    """Serve with one upstream, `cloud`.
+    """Serve with one upstream, `cloud`, and perhaps with a ledger.
 
     Args:
         toml: what stands in `reshore.toml` besides it.
@@ -102,7 +102,8 @@ async def routed(
             f'{toml}\n[upstreams.cloud]\nurl = "{peer.url}"\n{settings}'
         )
         env = {"RESHORE_UPSTREAM_CLOUD_KEY": KEY}
-        async with running(echo_config(home), env=env) as server:
+        flags = {"ledger.enabled": ledger}
+        async with running(echo_config(home, **flags), env=env) as server:
             yield Routed(server, peer)
 
 

@@ -142,6 +142,7 @@ async def create_app(
             ),
             shadows=shadows,
             drain=Drain(),
+            ledger=ledger,
             clock=clock,
             instance_id=instance_id,
         )

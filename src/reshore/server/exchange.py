@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from reshore.backends.answer import Answer
 from reshore.config import LimitsConfig
+from reshore.ledger.entry import Texts
 from reshore.routing.journal import Journal
 from reshore.server.body import read_body
 from reshore.server.decision_header import decision_header
@@ -137,6 +138,13 @@ class Exchange:
 
     def _target(self) -> Target | None:
         return self._answer.target if self._answer is not None else None
+
+    def texts(self, body: bytes) -> Texts:
+        """What was asked and what was said, for a ledger that keeps some of it."""
+        said = self._answer.measured.text if self._answer is not None else None
+        return Texts(
+            self.request_id, body.decode("utf-8", "replace"), "".join(said or ()), self.wall_s
+        )
 
     def outcome(self, error: str | None) -> Outcome:
         """What is to be remembered of this request."""

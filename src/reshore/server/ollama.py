@@ -49,7 +49,7 @@ class Generating(NativeEndpoint):
         exchange: Exchange,
         decoded: Decoded[Any],
         shape: Shape,
-        size_bytes: int,
+        raw: bytes,
         *,
         with_context: bool = False,
     ) -> None:
@@ -70,7 +70,7 @@ class Generating(NativeEndpoint):
             asked=name,
             with_context=with_context and kind == "chat",
         )
-        await self._dispatch(exchange, call, ruling.plan, size_bytes=size_bytes)
+        await self._dispatch(exchange, call, ruling.plan, raw)
 
 
 class Chat(Generating):
@@ -80,7 +80,7 @@ class Chat(Generating):
         limits = self._services.config.limits
         body = await exchange.body(limits)
         decoded = decode_chat(exchange.parsed(body, limits), limits=limits)
-        await self._generate(exchange, decoded, ChatShape(), len(body))
+        await self._generate(exchange, decoded, ChatShape(), body)
 
 
 class Generate(Generating):
@@ -90,7 +90,7 @@ class Generate(Generating):
         limits = self._services.config.limits
         body = await exchange.body(limits)
         decoded = decode_generate(exchange.parsed(body, limits), limits=limits)
-        await self._generate(exchange, decoded, GenerateShape(), len(body), with_context=True)
+        await self._generate(exchange, decoded, GenerateShape(), body, with_context=True)
 
 
 class Embed(NativeEndpoint):
@@ -104,14 +104,14 @@ class Embed(NativeEndpoint):
         def encode(embeddings: Embeddings) -> bytes:
             return encode_embed(exchange.asked_model or "", embeddings, exchange.elapsed_ms())
 
-        await self._embed(exchange, decoded, encode, len(body))
+        await self._embed(exchange, decoded, encode, body)
 
     async def _embed(
         self,
         exchange: Exchange,
         decoded: Decoded[Any],
         encode: Callable[[Embeddings], bytes],
-        size_bytes: int,
+        raw: bytes,
     ) -> None:
         """What was asked for; without input there is nothing to embed and the model is loaded."""
         request = decoded.request
@@ -125,7 +125,7 @@ class Embed(NativeEndpoint):
         asking = self._asking(exchange, name, "embedding", lambda: decoded.raw)
         ruling = await self._decide(exchange, asking)
         call = NativeEmbedCall(self._services.backends, self._origin(exchange), decoded, encode)
-        await self._dispatch(exchange, call, ruling.plan, size_bytes=size_bytes)
+        await self._dispatch(exchange, call, ruling.plan, raw)
 
 
 class OlderEmbeddings(Embed):
@@ -135,4 +135,4 @@ class OlderEmbeddings(Embed):
         limits = self._services.config.limits
         body = await exchange.body(limits)
         decoded = decode_embeddings(exchange.parsed(body, limits), limits=limits)
-        await self._embed(exchange, decoded, encode_embedding, len(body))
+        await self._embed(exchange, decoded, encode_embedding, body)

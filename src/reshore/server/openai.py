@@ -38,7 +38,7 @@ class _Answering(Routed):
         call = self._new_call(
             services.backends, self._origin(exchange), services.config, envelope, body
         )
-        await self._dispatch(exchange, call, ruling.plan, size_bytes=len(body.raw))
+        await self._dispatch(exchange, call, ruling.plan, body.raw)
 
 
 def chat_completions(services: Services) -> Routed:

@@ -9,6 +9,7 @@ from reshore.backends.answer import Call
 from reshore.errors import UnknownModel
 from reshore.routing.asking import Asking, Kind
 from reshore.routing.decide import decide
+from reshore.routing.dispatch import Manner
 from reshore.routing.journal import Journal
 from reshore.routing.plan import Plan, Ruling
 from reshore.server.calls.origin import Origin
@@ -16,6 +17,9 @@ from reshore.server.endpoint import Endpoint
 from reshore.server.exchange import Exchange
 from reshore.server.inbound import header_reader, read_pin
 from reshore.server.relay import relay
+
+_PLAIN = Manner()
+_KEPT = Manner(keep_text=True)
 
 
 class Routed(Endpoint):
@@ -83,18 +87,23 @@ class Routed(Endpoint):
             return False
         return True
 
-    async def _dispatch(
-        self, exchange: Exchange, call: Call, plan: Plan, *, size_bytes: int
-    ) -> None:
+    async def _dispatch(self, exchange: Exchange, call: Call, plan: Plan, body: bytes) -> None:
         """Carry out the plan, and relay the answer; a client that hangs up ends it."""
         services = self._services
-        journal = self._journal(exchange, size_bytes)
-        async with (
-            services.drain.interruptible(exchange.receive),
-            services.dispatcher.carry_out(call, plan, journal) as answer,
-        ):
-            journal.answered(answer)
-            await relay(exchange, answer)
+        journal = self._journal(exchange, len(body))
+        kept = services.ledger.wants_texts(exchange.request_id)
+        try:
+            async with (
+                services.drain.interruptible(exchange.receive),
+                services.dispatcher.carry_out(
+                    call, plan, journal, _KEPT if kept else _PLAIN
+                ) as answer,
+            ):
+                journal.answered(answer)
+                await relay(exchange, answer)
+        finally:
+            if kept:
+                services.ledger.record_texts(exchange.texts(body))
 
     def _journal(self, exchange: Exchange, size_bytes: int) -> Journal:
         clock = self._services.clock

@@ -9,6 +9,7 @@ from reshore.backends.library import Library
 from reshore.clock import Clock
 from reshore.config import Config
 from reshore.engine.pool import Pool
+from reshore.ledger.ledger import Ledger
 from reshore.models.inventory import Inventory
 from reshore.models.store import Store
 from reshore.routing.aliases import Aliases
@@ -40,6 +41,7 @@ class Services:
     dispatcher: Dispatcher
     shadows: ShadowWorker
     drain: Drain
+    ledger: Ledger
     clock: Clock
     instance_id: str
 
