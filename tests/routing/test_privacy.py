@@ -95,3 +95,9 @@ def test_token_ids_stay_here_where_texts_are_searched(field: str, ids: object) -
 def test_what_holds_no_token_ids_is_searched(value: object) -> None:
     asking = Asking(name="m", load=lambda: {"input": value})
     assert reasons(Privacy(patterns=["zz"]), asking) == []
+
+
+def test_without_rules_there_is_nothing_to_ask() -> None:
+    assert not Privacy()
+    for rules in ({"names": ["a"]}, {"keys": ["0123abcd"]}, {"patterns": ["x"]}):
+        assert Privacy(**rules)

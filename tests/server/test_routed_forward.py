@@ -203,6 +203,16 @@ async def test_no_path_leads_out_of_v1(home: Path, path: str) -> None:
         assert it.cloud.seen == []
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded"])
+async def test_a_page_cannot_send_json_as_something_else(home: Path, kind: str) -> None:
+    headers = {"origin": "http://localhost:3000", "content-type": kind}
+    async with routed(home, script=echo) as it:
+        response, reply = await it.server.post(RESPONSES, {"model": "gpt-4o"}, headers=headers)
+        assert response.status == 415
+        assert reply["error"]["code"] == "unsupported_media_type"
+        assert it.cloud.seen == []
+
+
 async def test_without_an_upstream_there_is_no_such_endpoint(server: Server) -> None:
     error = await server.refusal(RESPONSES, {"model": "gpt-4o"}, status=404)
     assert error["code"] == "unknown_url"

@@ -41,6 +41,8 @@ def _allowed(case: Case) -> Policy:
 
 def _privacy_rule(case: Case) -> str | None:
     """What keeps the request here; None where nothing does, or nothing would leave anyway."""
+    if not case.world.privacy:
+        return None
     leaves = (
         case.asking.kind == "forward"
         or "cloud" in (case.view.override, case.asking.pin)

@@ -39,6 +39,10 @@ class Privacy:
         """The rules of the settings; raises ConfigError as the constructor does."""
         return cls(config.names, config.keys, config.patterns)
 
+    def __bool__(self) -> bool:
+        """Whether there are any rules."""
+        return bool(self._names or self._keys or self._patterns)
+
     @property
     def reads_names(self) -> bool:
         """Whether the name that is asked for must be known before a request may leave."""

@@ -26,6 +26,7 @@ from reshore.wire.openai.envelope import Envelope, read_envelope
 _FORM_BYTES = 64 * 1024
 _FORM = b"multipart/form-data"
 _JSON = b"application/json"
+_UNASKED = (b"text/plain", b"application/x-www-form-urlencoded")
 # A part whose name is `model`, its further headers, and its value.
 _MODEL = re.compile(
     rb'content-disposition:[^\r\n]*;[ ]*name="?model"?[ ]*(?:;[^\r\n]*)?\r\n'
@@ -160,9 +161,10 @@ def _described(headers: HeaderList) -> tuple[bytes, int]:
     """The content type without parameters, and the length, 0 where it is not said.
 
     Raises:
-        UnsupportedMedia: the body is compressed, so that it could not be looked into.
+        UnsupportedMedia: the body is compressed, so that it could not be looked into; or a web page
+            sends it as text.
     """
-    kind, length = b"", 0
+    kind, length, origin = b"", 0, False
     for name, value in headers:
         if name == b"content-type":
             kind = value.partition(b";")[0].strip().lower()
@@ -170,6 +172,11 @@ def _described(headers: HeaderList) -> tuple[bytes, int]:
             length = int(value)
         elif name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
             raise UnsupportedMedia("compressed request bodies are not accepted; send it plain")
+        elif name == b"origin":
+            origin = True
+    # These a page may post across sites without asking, with JSON in them.
+    if origin and kind in _UNASKED:
+        raise UnsupportedMedia("a web page must send Content-Type: application/json, or a form")
     return kind, length
 
 
