@@ -38,6 +38,7 @@
     │   └── RouteConflict           somebody else changed the routes in the meantime (version)
     ├── HistoryError                the history of the routes cannot be read or written
     ├── LedgerError                 the ledger's database failed or cannot be reached
+    ├── LearnError                  a router cannot be trained, or a trained one cannot be read
     └── AlreadyRunning              another process holds this RESHORE_HOME
 
 Classes carry facts, never HTTP: `server/errors.py` holds the one table from class to status.
@@ -459,6 +460,10 @@ class HistoryError(ReshoreError):
 
 class LedgerError(ReshoreError):
     """The ledger's database cannot be reached, read or written."""
+
+
+class LearnError(ReshoreError):
+    """A router cannot be trained from these pairs, or a trained one cannot be read."""
 
 
 class AlreadyRunning(ReshoreError):

@@ -29,10 +29,16 @@ class Part(Struct, frozen=True):
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
-    """A score with its reasons, the weightiest first."""
+    """A score with its reasons, the weightiest first.
+
+    Attributes:
+        outside: a learned router was asked, which knows nothing like the request; these are the
+            score and the reasons of the rules.
+    """
 
     score: float
     parts: tuple[Part, ...] = ()
+    outside: bool = False
 
     def why(self, most: int = 3) -> str:
         """The weightiest reasons in a few words (`code, 3 constraints`)."""
@@ -55,7 +61,7 @@ class Rules:
 
     def explain(self, content: Content) -> Explanation:
         """Read what is asked now closely, and what stands around it for its size."""
-        found = [*_asked(_shortened(content.asked())), *_around(content)]
+        found = [*_asked(shortened(content.asked())), *_around(content)]
         parts = sorted((part for part in found if part.points), key=lambda part: -part.points)
         points = sum(part.points for part in parts)
         return Explanation(score=points / (points + 1), parts=tuple(parts))
@@ -105,6 +111,11 @@ _FORMS = {"text": "words", "json": "JSON", "schema": "a JSON Schema"}
 _ANSWERS = {"text": 0.0, "json": 0.15, "schema": 0.3}
 _EFFORTS = {"medium": 0.2, "high": 0.5, "xhigh": 0.8, "max": 0.8}
 _LONG_ANSWER = 0.20
+
+
+def shortened(text: str) -> str:
+    """What is read of a long text: its beginning and its end."""
+    return text if len(text) <= _HEAD + _TAIL else f"{text[:_HEAD]}\n{text[-_TAIL:]}"
 
 
 def _asked(text: str) -> Iterator[Part]:
@@ -185,7 +196,3 @@ def _has_formula(text: str) -> bool:
 
 def _words(text: str) -> list[str]:
     return text.translate(_PLAIN).split() if text.isascii() else _WORD.findall(text.lower())
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _HEAD + _TAIL else f"{text[:_HEAD]}\n{text[-_TAIL:]}"

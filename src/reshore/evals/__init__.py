@@ -1,0 +1,1 @@
+"""Comparing models, and learning from what was compared."""

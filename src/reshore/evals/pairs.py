@@ -1,0 +1,31 @@
+"""One request that both sides answered, and how good each was. Pure."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Pair(Struct, frozen=True, kw_only=True):
+    """What a router learns from.
+
+    Attributes:
+        prompt: what was asked, as `Content.asked()` gives it.
+        weak, strong: the quality of either answer, 0..1: right or wrong, or what checks and judges
+            made of it.
+        answer: the weak side's; for a router that reads it.
+        key: pairs of one key (one question, one conversation) are never parted between training
+            and calibration; "" for a pair of its own.
+        group: a topic or class of traffic, as far as known. It helps the training, for the gain
+            varies between groups more than within them, and is never needed for a decision.
+    """
+
+    prompt: str
+    weak: float
+    strong: float
+    answer: str = ""
+    key: str = ""
+    group: str = ""
+
+    @property
+    def gain(self) -> float:
+        return self.strong - self.weak
