@@ -34,14 +34,14 @@ _GAP_MS = 4
 class Effort(Struct, frozen=True, kw_only=True):
     """How often and how long."""
 
-    rounds: int = 7
+    rounds: int = 5
     window_s: float = 1.5
     stream_s: float = 1.5
     burst_tokens: int = 4000
-    bursts: int = 5
+    bursts: int = 2
 
 
-QUICK = Effort(rounds=2, window_s=0.5, stream_s=0.5, burst_tokens=1000, bursts=2)
+QUICK = Effort(rounds=2, window_s=0.5, stream_s=0.5, burst_tokens=1000, bursts=1)
 
 
 async def compare(

@@ -9,7 +9,7 @@ import re
 import resource
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -239,45 +239,40 @@ async def _slow_median(one: Contestant, name: str, window_s: float) -> float:
 
 
 async def _idle(one: Contestant, effort: Effort, samples: Samples) -> None:
-    """Connections that have asked once and then hold still.
-
-    They are made and asked again quickly: the first ones must not have idled much longer than the
-    last, for a gateway may end connections that idle longer than it was asked to hold them.
-    """
+    """Connections that have asked once and then hold still, each for as long as all others."""
     count = min(effort.connections, _file_limit() - _SPARE_FILES)
     numbers = iter(range(count))
-    lines: list[Line] = []
+    held: list[tuple[Line, float]] = []
     before_mb = one.rss_mb()
 
     async def open_some() -> None:
         for number in numbers:
             source = f"127.0.0.{2 + number // _PORTS_PER_SOURCE}"
             line = await connect(one.url, source=source)
-            lines.append(line)
-            successful(await line.ask(_PROBE))
+            seen = successful(await line.ask(_PROBE))
+            held.append((line, seen.done_s + effort.idle_s))
 
     try:
         await together(open_some() for _ in range(_OPENERS))
-        await asyncio.sleep(effort.idle_s)
         samples["gateway.idle_mb"].append(one.rss_mb() - before_mb)
         samples["gateway.idle_count"].append(count)
-        samples["gateway.idle_lost"].append(count - await _alive(lines))
+        samples["gateway.idle_lost"].append(count - await _alive(held))
     finally:
-        for line in lines:
+        for line, _ in held:
             line.close()
 
 
-async def _alive(lines: Sequence[Line]) -> int:
-    """How many connections still answer; the oldest are asked first."""
-    left, alive = iter(lines), 0
+async def _alive(held: Sequence[tuple[Line, float]]) -> int:
+    """How many connections still answer, each asked when its time has come."""
+    left, alive = iter(held), 0
 
     async def ask_some() -> None:
         nonlocal alive
-        for line in left:
-            try:
-                alive += (await line.ask(_PROBE)).status == 200
-            except Failed:
-                continue
+        for line, due_s in left:
+            await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
+            with suppress(Failed):
+                successful(await line.ask(_PROBE))
+                alive += 1
 
     await together(ask_some() for _ in range(_OPENERS))
     return alive
