@@ -6,20 +6,15 @@ agree on, 24 in 1,000 are wrong, of all answers of the better one 110 (docs/perf
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import msgspec
-
 from reshore.checks.check import Check, Said
-from reshore.checks.final_answer import FinalAnswer, final_answer, same
-from reshore.types import ToolCall
+from reshore.checks.final_answer import final_answer, same
+from reshore.checks.tool_calls import same_calls
 
 
 def agree(one: Said, other: Said) -> Check:
     """Compare tool calls, or else final answers; None where an answer does not have any."""
     if one.tool_calls or other.tool_calls:
-        return _agreement(_same_calls(one.tool_calls, other.tool_calls))
+        return _agreement(same_calls(one.tool_calls, other.tool_calls))
     first, second = final_answer(one.text), final_answer(other.text)
     if first is None or second is None:
         return Check(name="agreement", detail="no final answers to compare")
@@ -28,26 +23,3 @@ def agree(one: Said, other: Said) -> Check:
 
 def _agreement(agreed: bool) -> Check:
     return Check(name="agreement", ok=agreed, detail="" if agreed else "two answers differ")
-
-
-def _same_calls(one: Sequence[ToolCall], other: Sequence[ToolCall]) -> bool:
-    """The same calls, in any order."""
-    left = [_call(call) for call in other]
-    for call in one:
-        wanted = _call(call)
-        match = next((each for each in left if _equal(each, wanted)), None)
-        if match is None:
-            return False
-        left.remove(match)
-    return not left
-
-
-def _call(call: ToolCall) -> tuple[str, Any]:
-    try:
-        return call.name, msgspec.json.decode(call.arguments)
-    except (msgspec.DecodeError, RecursionError):
-        return call.name, call.arguments
-
-
-def _equal(one: tuple[str, Any], other: tuple[str, Any]) -> bool:
-    return one[0] == other[0] and same(FinalAnswer("json", one[1]), FinalAnswer("json", other[1]))
