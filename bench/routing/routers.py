@@ -1,0 +1,88 @@
+"""Every router as scores of prompts; all scoring is the product's."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from bench.labels import Labelled
+from bench.routing.sets import SEEDS, Trial, part, trials, weak_answers
+from reshore.evals.learn import LEAST_PAIRS, learn
+from reshore.routing.complexity import Rules
+from reshore.routing.content import Content, Turn
+from reshore.routing.learned import LearnedRouter
+
+
+class Scored(NamedTuple):
+    """The scores of one split, and the lines they belong to. `outside`: left to the rules."""
+
+    labelled: Labelled
+    scores: list[float]
+    outside: float | None = None
+
+
+def by_chance(labelled: Labelled) -> list[Scored]:
+    """A coin, twenty times."""
+    return [
+        Scored(labelled, [source.random() for _ in labelled.prompts])
+        for source in map(random.Random, range(20))
+    ]
+
+
+def by_length(labelled: Labelled) -> list[Scored]:
+    """Longer prompts first."""
+    return [Scored(labelled, [float(len(prompt)) for prompt in labelled.prompts])]
+
+
+def by_rules(labelled: Labelled) -> list[Scored]:
+    """What `hybrid` goes by without training."""
+    rules = Rules()
+    return [
+        Scored(labelled, [rules.explain(_content(prompt)).score for prompt in labelled.prompts])
+    ]
+
+
+async def learned(
+    train: Labelled,
+    test: Labelled | None,
+    *,
+    reads: Literal["prompt", "answer"] = "prompt",
+    labels: int | None = None,
+) -> list[Scored]:
+    """The learned router, for every seed; empty where there are not enough labels."""
+    if len(train.prompts) < max(labels or 0, LEAST_PAIRS):
+        return []
+    gate = asyncio.Semaphore(2)
+
+    async def split(seed: int) -> Scored:
+        found: dict[int, tuple[float, bool]] = {}
+        asked = test or train
+        for trial in trials(train, test, labels, seed):
+            async with gate:
+                found |= await _asked(trial, asked, reads)
+        lines = sorted(found)
+        outside = sum(found[at][1] for at in lines) / len(lines)
+        return Scored(part(asked, lines), [found[at][0] for at in lines], outside)
+
+    # All of a training set of its own is always the same one.
+    seeds = SEEDS if test is None or labels is not None else SEEDS[:1]
+    return list(await asyncio.gather(*map(split, seeds)))
+
+
+async def _asked(
+    trial: Trial, test: Labelled, reads: Literal["prompt", "answer"]
+) -> dict[int, tuple[float, bool]]:
+    """The gain that a router, trained on one part, expects on the other."""
+    router = LearnedRouter(await learn(trial.train, reads=reads))
+    answers: Sequence[str | None] = weak_answers(test) or [None] * len(test.prompts)
+    found = {}
+    for at in trial.test:
+        judged = router.judge(_content(test.prompts[at]), answers[at])
+        found[at] = judged.gain, judged.outside
+    return found
+
+
+def _content(prompt: str) -> Content:
+    return Content(turns=(Turn("user", prompt),))

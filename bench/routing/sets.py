@@ -1,0 +1,114 @@
+"""The labels as routers may see them, and who is trained on which."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct, structs
+
+from bench.labels import Labelled
+from reshore.evals.pairs import Pair
+
+SEEDS = range(5)
+_FOLDS = 5
+
+
+class Trial(Struct, frozen=True):
+    """What a router is trained on, and the lines (by number) of the test that it is then asked."""
+
+    train: tuple[Pair, ...]
+    test: tuple[int, ...]
+
+
+def trials(train: Labelled, test: Labelled | None, labels: int | None, seed: int) -> list[Trial]:
+    """Who learns from what, for one seed; no key is on both sides.
+
+    With `labels`, so many lines are for training and all others for the test. Without, each fifth
+    is asked of a router that was trained on the other four. With a test set of its own, all of that
+    is asked, and nothing is left out of the training but what `labels` leaves out.
+    """
+    pairs = as_pairs(train)
+    order = _shuffled(pairs, seed)
+    if test is not None:
+        chosen = order[:labels]
+        return [Trial(tuple(pairs[at] for at in chosen), tuple(range(len(test.prompts))))]
+    if labels is not None:
+        return [_trial(pairs, order[:labels], order)]
+    keys = list(dict.fromkeys(pairs[at].key for at in order))
+    fold = {key: at % _FOLDS for at, key in enumerate(keys)}
+    return [
+        _trial(pairs, [at for at in order if fold[pairs[at].key] != left_out], order)
+        for left_out in range(_FOLDS)
+    ]
+
+
+def as_pairs(labelled: Labelled) -> tuple[Pair, ...]:
+    """What may be learned from: the subject is a target of the training, never an input."""
+    return tuple(
+        Pair(
+            prompt=prompt,
+            weak=weak,
+            strong=strong,
+            answer=answer or "",
+            key=row.get("key", row["id"]),
+            group=row.get("subject", ""),
+        )
+        for prompt, weak, strong, answer, row in zip(
+            labelled.prompts,
+            labelled.weak,
+            labelled.strong,
+            weak_answers(labelled) or [None] * len(labelled.prompts),
+            labelled.rows,
+            strict=True,
+        )
+    )
+
+
+def weak_answers(labelled: Labelled) -> list[str] | None:
+    """The weak model's answers, None where the set has no texts."""
+    return _texts(labelled, "weak_answer", labelled.weak_model)
+
+
+def strong_characters(labelled: Labelled) -> list[int]:
+    """How long the strong model's answers are; 4 characters (a token) where nobody says."""
+    texts = _texts(labelled, "strong_answer", labelled.strong_model)
+    if texts is not None:
+        return [len(text) for text in texts]
+    answers = [row.get("answers", {}).get(labelled.strong_model, {}) for row in labelled.rows]
+    return [answer.get("chars", 4) for answer in answers]
+
+
+def part(labelled: Labelled, lines: Sequence[int]) -> Labelled:
+    """Some lines of a set."""
+    return structs.replace(
+        labelled,
+        prompts=tuple(labelled.prompts[at] for at in lines),
+        weak=tuple(labelled.weak[at] for at in lines),
+        strong=tuple(labelled.strong[at] for at in lines),
+        rows=tuple(labelled.rows[at] for at in lines),
+    )
+
+
+def _texts(labelled: Labelled, field: str, model: str) -> list[str] | None:
+    found = list(_each_text(labelled, field, model))
+    return None if None in found else [text for text in found if text is not None]
+
+
+def _each_text(labelled: Labelled, field: str, model: str) -> Iterator[str | None]:
+    for row in labelled.rows:
+        yield row.get(field) or row.get("answers", {}).get(model, {}).get("text")
+
+
+def _shuffled(pairs: Sequence[Pair], seed: int) -> list[int]:
+    """All lines, those of one key beside each other."""
+    keys = sorted({pair.key for pair in pairs})
+    random.Random(seed).shuffle(keys)
+    rank = {key: at for at, key in enumerate(keys)}
+    return sorted(range(len(pairs)), key=lambda at: rank[pairs[at].key])
+
+
+def _trial(pairs: Sequence[Pair], train: Sequence[int], everything: Sequence[int]) -> Trial:
+    seen = {pairs[at].key for at in train}
+    test = tuple(at for at in everything if pairs[at].key not in seen)
+    return Trial(tuple(pairs[at] for at in train), test)

@@ -1,0 +1,120 @@
+"""The routing bench: who is trained on what, and what the figures are."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.labels import Labelled
+from bench.routing.agreement import agreements
+from bench.routing.measures import measured
+from bench.routing.routers import by_length, by_rules
+from bench.routing.sets import as_pairs, part, strong_characters, trials, weak_answers
+
+
+def labelled(count: int, **fields: Any) -> Labelled:
+    rows = [
+        {"id": f"q{at}", "key": f"q{at // 2 * 2}", "prompt": "p" * (at + 1)} | fields
+        for at in range(count)
+    ]
+    return Labelled(
+        name="n",
+        weak_model="w",
+        strong_model="gpt-4o",
+        prompts=tuple(row["prompt"] for row in rows),
+        weak=tuple(at % 2 for at in range(count)),
+        strong=(1,) * count,
+        rows=tuple(rows),
+    )
+
+
+@pytest.mark.parametrize("labels", [None, 31])
+def test_no_key_is_on_both_sides(labels: int | None) -> None:
+    one = labelled(100)
+    asked: list[int] = []
+    for trial in trials(one, None, labels, seed=3):
+        seen = {pair.key for pair in trial.train}
+        assert not seen & {one.rows[at]["key"] for at in trial.test}
+        asked += trial.test
+    assert len(set(asked)) == len(asked)
+    assert len(asked) == (100 if labels is None else 68)  # a line goes with the 31st
+
+
+def test_seeds_are_different_splits_that_stay_the_same() -> None:
+    one = labelled(100)
+    assert trials(one, None, 50, seed=0) == trials(one, None, 50, seed=0)
+    assert trials(one, None, 50, seed=0) != trials(one, None, 50, seed=1)
+
+
+def test_a_test_of_its_own_is_asked_whole() -> None:
+    (trial,) = trials(labelled(100), labelled(40), 30, seed=0)
+    assert len(trial.train) == 30
+    assert trial.test == tuple(range(40))
+
+
+def test_a_router_learns_from_nothing_of_the_strong_side_but_its_label() -> None:
+    one = labelled(4, weak_answer="local words", strong_answer="cloud words", subject="law")
+    pair = as_pairs(one)[0]
+    assert (pair.answer, pair.group) == ("local words", "law")
+    assert "cloud" not in repr(pair)
+
+
+def test_answers_are_found_where_there_are_any() -> None:
+    assert weak_answers(labelled(2)) is None
+    assert weak_answers(labelled(2, answers={"w": {"text": "here"}})) == ["here", "here"]
+    assert strong_characters(labelled(2)) == [4, 4]
+    assert strong_characters(labelled(2, answers={"gpt-4o": {"chars": 9}})) == [9, 9]
+    assert strong_characters(labelled(2, strong_answer="abc")) == [3, 3]
+
+
+def test_a_perfect_order_recovers_the_gap_with_the_calls_that_gain() -> None:
+    one = labelled(100)
+    found = measured([(one, [float(not weak) for weak in one.weak])])
+    assert (found.cpt50, found.cpt80) == (pytest.approx(0.25), pytest.approx(0.4))
+    assert found.curve[50] == pytest.approx(1.0)
+    assert found.apgr.apgr == pytest.approx(0.75)
+    assert found.usd is not None
+    assert 0 < found.usd["50"] < found.usd["80"] < found.usd["all"]
+
+
+def test_what_has_no_price_has_no_bill() -> None:
+    one = labelled(100)
+    unpriced = Labelled(
+        **{name: getattr(one, name) for name in one.__struct_fields__}
+        | {"strong_model": "nobody's model"}
+    )
+    assert measured([(unpriced, [1.0] * 100)]).usd is None
+
+
+def test_longer_prompts_go_first_by_length() -> None:
+    (scored,) = by_length(part(labelled(10), [3, 1]))
+    assert scored.scores == [4.0, 2.0]
+    assert len(by_rules(labelled(3))[0].scores) == 3
+
+
+def test_agreement_keeps_what_two_models_say(tmp_path: Path) -> None:
+    def answer(final: str | None, correct: int) -> dict[str, Any]:
+        return {"final": final, "correct": correct}
+
+    def row(local: Any, second: Any, strong: Any) -> dict[str, Any]:
+        every = {"gpt-4o-mini-2024-07-18": strong, "gpt-4o-2024-08-06": strong}
+        every |= {"gemini-1.5-pro-002": strong, "Phi-3-mini-4k-instruct": second}
+        every |= {"Meta-Llama-3.1-8B-Instruct": local, "Qwen2.5-7B-Instruct": local}
+        return {"answers": every | {"gemma-2-9b-it": second}}
+
+    rows = [
+        row(answer("12", 1), answer("12.0", 1), answer("12", 1)),
+        row(answer("3", 0), answer("4", 0), answer("5", 1)),
+        row(answer(None, 0), answer(None, 0), answer("5", 1)),
+        row(answer("7", 0), answer("7", 0), answer("8", 1)),
+    ]
+    text = "".join(json.dumps(one) + "\n" for one in rows).encode()
+    for name in ("zeroeval_gsm", "zeroeval_crux", "mmlu_pro"):
+        (tmp_path / f"{name}.jsonl.gz").write_bytes(gzip.compress(text))
+    found = agreements(tmp_path)[0]
+    assert (found.local_share.value, found.accuracy) == (0.5, 0.75)
+    assert found.accuracy_ratio.value == 0.75
