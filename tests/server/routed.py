@@ -88,12 +88,19 @@ class Routed:
 
 @asynccontextmanager
 async def routed(
-    home: Path, toml: str = "", script: Script = answer, *, ledger: bool = False, **cloud: Any
+    home: Path,
+    toml: str = "",
+    script: Script = answer,
+    *,
+    ledger: bool = False,
+    admin: bool = False,
+    **cloud: Any,
 ) -> AsyncIterator[Routed]:
     """Serve with one upstream, `cloud`, and perhaps with a ledger.
 
     Args:
         toml: what stands in `reshore.toml` besides it.
+        admin: the admin API is served, too.
         cloud: further settings of the upstream.
     """
     async with upstream(script) as peer:
@@ -103,7 +110,7 @@ async def routed(
         )
         env = {"RESHORE_UPSTREAM_CLOUD_KEY": KEY}
         flags = {"ledger.enabled": ledger}
-        async with running(echo_config(home, **flags), env=env) as server:
+        async with running(echo_config(home, **flags), env=env, admin=admin) as server:
             yield Routed(server, peer)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from reshore.routing.content import Content, has_token_ids, read_content, texts
+from reshore.routing.policy import Cloud, Local
 from reshore.types import Side
 
 Kind = Literal["chat", "completion", "embedding", "forward"]
@@ -29,6 +30,7 @@ class Asking(Struct, frozen=True, kw_only=True, dict=True):
         user: the field `user`, "" without one.
         key: id of the API key (`Outcome.key`), None without keys.
         pin: the side that the header `x-reshore-route` asks for.
+        target: an operator asks this model, whatever the routes say; privacy rules hold.
         header: the value of a request header by its name, in any case; None without it.
         load: decodes the body from JSON; called when something has to be known of it, and once.
     """
@@ -38,6 +40,7 @@ class Asking(Struct, frozen=True, kw_only=True, dict=True):
     user: str = ""
     key: str | None = None
     pin: Side | None = None
+    target: Local | Cloud | None = None
     header: Callable[[str], str | None] = _without_headers
     load: Callable[[], Any] = dict
 

@@ -30,7 +30,7 @@ class Case:
         self.why: list[str] = []
         self.score: float | None = None
         self.private = False
-        self.route = view.table.match(asking.name) or self._unrouted()
+        self.route = self._aimed() or view.table.match(asking.name) or self._unrouted()
         self.naming = Naming(asking.name, self.route, view.table, world)
 
     @property
@@ -42,6 +42,14 @@ class Case:
     def because(self) -> str:
         """The reasons so far, for error messages: ` (…)`, or nothing."""
         return f" ({'; '.join(self.why)})" if self.why else ""
+
+    def _aimed(self) -> Route | None:
+        """What an operator asks for goes by no route."""
+        target = self.asking.target
+        if target is None:
+            return None
+        self.why.append(f"an operator asks {target}")
+        return Route(pattern="", policy=target)
 
     def _unrouted(self) -> Route:
         """Names do what people expect who never wrote a route."""

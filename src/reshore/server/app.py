@@ -250,6 +250,7 @@ def _admin_routes(services: Services) -> list[BaseRoute]:
         Route("/admin/stop", admin.Stop(services), methods=["POST"]),
         Route("/admin/forget", admin.Forget(services), methods=["POST"]),
         Route("/admin/where", admin.Where(services), methods=["GET"]),
+        Route("/admin/ask", openai.AskTarget(services), methods=["POST"]),
         *route_endpoints(services),
     ]
 
