@@ -122,7 +122,7 @@ def test_every_fault_is_explained() -> None:
 
 
 def test_the_scenario_of_the_page_can_be_played(tmp_path: Path) -> None:
-    [text] = re.findall(r"<!-- run: scenario -->\n```toml\n(.*?)```", PAGE, re.DOTALL)
+    [text] = re.findall(r"<!-- rehearsed -->\n```toml\n(.*?)```", PAGE, re.DOTALL)
     file = tmp_path / "page.toml"
     file.write_text(text)
     plain, outage, limited = load_scenario(file).step
