@@ -67,6 +67,7 @@ class Line(asyncio.Protocol):
             raise Failed("the connection has ended")
         self._parser = httptools.HttpResponseParser(self)
         self._seen = Seen(asked_s=time.perf_counter() if asked_s is None else asked_s)
+        self._pieces: list[bytes] = []
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return self._answer
@@ -98,18 +99,20 @@ class Line(asyncio.Protocol):
             self._seen.decision = value
 
     def on_body(self, data: bytes) -> None:
-        seen = self._seen
-        if not seen.first_s:
-            seen.first_s = time.perf_counter()
-        seen.tokens += data.count(_TOKEN) - data.count(_EMPTY)
-        if self._keep_body:
-            seen.body += data
+        if not self._pieces:
+            self._seen.first_s = time.perf_counter()
+        self._pieces.append(data)
 
     def on_message_complete(self) -> None:
-        self._seen.done_s = time.perf_counter()
-        self._seen.status = self._parser.get_status_code()
+        seen = self._seen
+        seen.done_s = time.perf_counter()
+        seen.status = self._parser.get_status_code()
+        body = b"".join(self._pieces)  # pieces may end in the middle of what is counted
+        seen.tokens = body.count(_TOKEN) - body.count(_EMPTY)
+        if self._keep_body:
+            seen.body = body
         if self._answer is not None and not self._answer.done():
-            self._answer.set_result(self._seen)
+            self._answer.set_result(seen)
 
 
 async def connect(url: str, *, keep_body: bool = False, source: str | None = None) -> Line:

@@ -7,10 +7,14 @@ from itertools import pairwise
 
 import pytest
 
-from bench.gateway.client import Failed, at_once, closed_loop, connect, open_loop, request
+from bench.gateway.client import Failed, Line, at_once, closed_loop, connect, open_loop, request
 from reshore.testing import Script, ScriptedUpstream, settle
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "one two three"}]}
+
+
+class _Wire(asyncio.Transport):
+    def write(self, data: object) -> None: ...
 
 
 def base(upstream: ScriptedUpstream) -> str:
@@ -38,6 +42,16 @@ async def test_tokens_of_a_stream_are_counted_without_its_opening() -> None:
     async with ScriptedUpstream(Script(tokens=50)) as upstream:
         seen = await at_once(base(upstream), chat(upstream, stream=True), clients=3, times=2)
         assert [one.tokens for one in seen] == [50] * 6
+
+
+async def test_a_token_that_is_cut_in_two_counts_once() -> None:
+    line = Line()
+    line.connection_made(_Wire())
+    answer = line.ask(b"")
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 31\r\n\r\n"
+    for piece in (head + b'{"content":"a"} {"cont', b'ent":""} '):
+        line.data_received(piece)
+    assert (await answer).tokens == 1
 
 
 async def test_clients_ask_again_until_the_window_is_over() -> None:
