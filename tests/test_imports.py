@@ -74,6 +74,7 @@ PURE = (
     "routing/sides.py",
     "routing/signs.py",
     "routing/snapshot.py",
+    "routing/stepping.py",
     "routing/sticky.py",
     "routing/syntax.py",
     "routing/table.py",

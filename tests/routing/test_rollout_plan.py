@@ -43,6 +43,8 @@ def guarded(*texts):
         ({"min_pairs": 0}, "--min-pairs 1"),
         ({"hold_s": -1.0}, "--hold 0s"),
         ({"hold_s": float("nan")}, "--hold 0s"),
+        ({"compared": 0.0}, "no pairs"),
+        ({"compared": 1.1}, "no pairs"),
         ({"alpha": 0.0}, "alpha"),
         ({"alpha": 0.7}, "alpha"),
     ],

@@ -28,6 +28,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         steps: percent of the traffic, rising.
         min_pairs: decided pairs of a step before it can end.
         hold_s: seconds that a step lasts at least.
+        compared: share (0..1) of the requests that both sides answer.
     """
 
     route: str
@@ -36,6 +37,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     guards: tuple[Guard, ...] = DEFAULT_GUARDS
     min_pairs: int = 200
     hold_s: float = 600.0
+    compared: float = 0.05
     alpha: float = 0.05
 
     @property
@@ -108,6 +110,8 @@ def _against_rest(plan: Plan) -> str:
         return "a step needs at least one pair; give --min-pairs 1 or more"
     if not 0 <= plan.hold_s < float("inf"):
         return "a step cannot last less than no time; give --hold 0s or more"
+    if not 0 < plan.compared <= 1:
+        return "without requests that both sides answer there are no pairs; compare 1 to 100 %"
     if not 0 < plan.alpha <= 0.5:
         return "alpha, the probability of a wrong end, is above 0 and at most 0.5"
     return ""
