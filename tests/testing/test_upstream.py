@@ -296,6 +296,15 @@ async def test_an_upstream_may_be_down_from_the_start(session: aiohttp.ClientSes
             await chat(session, upstream)
 
 
+async def test_an_outage_may_be_ended_by_hand(session: aiohttp.ClientSession) -> None:
+    async with ScriptedUpstream(Script(fault="refuse", down_s=3600)) as upstream:
+        upstream.play(Script(text="back"))
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await chat(session, upstream)
+        await upstream.open_port()
+        assert text_of(await events(session, upstream)) == "back"
+
+
 @pytest.mark.parametrize("stream", [True, False])
 async def test_silence_lasts_until_it_is_told_to_go_on(
     session: aiohttp.ClientSession, stream: bool

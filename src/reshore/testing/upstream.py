@@ -126,9 +126,15 @@ class ScriptedUpstream:
         return len(self._open)
 
     def play(self, *scripts: Script) -> None:
-        """Answer with these scripts from the next request on."""
+        """Answer with these scripts from the next request on.
+
+        An outage that was on has no end of its own any more: `open_port` ends it.
+        """
         self._steps = deque(scripts or (_PLAIN,))
         self._used = 0
+        self._outage_due = False
+        if self._return is not None:
+            self._return.cancel()
         if self._steps[0].fault == "refuse":
             self._begin_outage()
 
@@ -219,6 +225,8 @@ class ScriptedUpstream:
             asyncio.get_running_loop().call_soon(self._begin_outage)
 
     def _begin_outage(self) -> None:
+        if self._server is None:
+            return
         self.close_port()
         if self._steps[0].down_s:
             self._return = asyncio.create_task(self._come_back(self._steps[0].down_s))
