@@ -76,6 +76,7 @@ def policies(draw: st.DrawFn, depth: int = 3) -> Policy:
             st.builds(Fallback, several, reasons, st.booleans()),
             st.builds(Hedge, inner, inner, milliseconds),
             st.builds(Hybrid, inner, inner, shares),
+            st.builds(Hybrid, inner, inner, st.none() | shares, st.sampled_from(["r", "a.b-2"])),
             cascades(depth),
             st.builds(Shadow, inner, leaves, shares),
         )

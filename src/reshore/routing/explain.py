@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from reshore.errors import RequestError
+from reshore.errors import LearnError, RequestError
 from reshore.routing.asking import Asking
 from reshore.routing.complexity import Explanation
 from reshore.routing.decide import decide
@@ -21,7 +21,7 @@ from reshore.routing.plan import (
     ShadowPlan,
 )
 from reshore.routing.policy import Cloud, Route
-from reshore.routing.sides import parts
+from reshore.routing.sides import parts, routers
 from reshore.routing.table import Table, View
 from reshore.routing.tiers import is_embedding
 from reshore.routing.world import World
@@ -98,7 +98,11 @@ def plan_text(plan: Plan) -> str:
 def problems(route: Route, world: World, table: Table | None = None) -> list[str]:
     """What speaks against setting a route, one sentence each; nothing if it can be set."""
     naming = Naming(route.pattern, route, table or Table(), world)
-    return [*_upstream_problems(naming), *_embedding_problems(naming)]
+    return [
+        *_upstream_problems(naming),
+        *_embedding_problems(naming),
+        *_router_problems(route, world),
+    ]
 
 
 def _upstream_problems(naming: Naming) -> Iterator[str]:
@@ -116,6 +120,17 @@ def _upstream_problems(naming: Naming) -> Iterator[str]:
     for name in wanted:
         if name not in known:
             yield f"There is no upstream '{name}'; configured are {', '.join(known)}."
+
+
+def _router_problems(route: Route, world: World) -> Iterator[str]:
+    for name in dict.fromkeys(routers(route.policy)):
+        try:
+            router = world.trained(name)
+        except LearnError as error:
+            yield str(error)
+        else:
+            if router.model.reads == "answer":
+                yield f"The router '{name}' reads answers; a hybrid decides before there is one."
 
 
 def _embedding_problems(naming: Naming) -> Iterator[str]:

@@ -12,7 +12,7 @@ import math
 from bisect import bisect_left
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from reshore.routing.complexity import Explanation, Part, Rules, Scorer
 from reshore.routing.content import Content
@@ -111,12 +111,15 @@ class Judged(Struct, frozen=True, kw_only=True):
 class LearnedRouter:
     """A model, compiled for deciding: under a millisecond for 2,000 characters, without NumPy.
 
+    Attributes:
+        model: without its terms, which are kept once.
+
     Args:
         rules: judge what is outside of the training.
     """
 
     def __init__(self, model: LearnedModel, rules: Scorer | None = None) -> None:
-        self.model = model
+        self.model = structs.replace(model, terms={})
         self._rules = rules or Rules()
         self._terms = {
             name: (term.idf**2, term.idf * term.weight, term.idf * term.usual)

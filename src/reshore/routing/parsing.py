@@ -14,6 +14,7 @@ from reshore.routing.plan import REASONS, Reason
 from reshore.routing.policy import (
     CHECKS,
     DEFAULT_CHECKS,
+    RULES_THRESHOLD,
     Arm,
     Cascade,
     Check,
@@ -33,6 +34,7 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+ROUTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # it is a file's name
 _HEADER = re.compile(r"header:[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # a token of RFC 9110
 
 
@@ -123,9 +125,10 @@ class _Parser:
         return Hedge(first, second, after_ms)
 
     def _hybrid(self, arguments: _Arguments) -> Hybrid:
-        threshold = arguments.option("threshold", _share, 0.5)
+        by = arguments.option("by", _router, "")
+        threshold = arguments.option("threshold", _share, None if by else RULES_THRESHOLD)
         local, cloud = self._pair(arguments)
-        return Hybrid(local, cloud, threshold)
+        return Hybrid(local, cloud, threshold, by)
 
     def _cascade(self, arguments: _Arguments) -> Cascade:
         checks = list(arguments.option("checks", _checks, DEFAULT_CHECKS))
@@ -174,7 +177,7 @@ _OPTIONS = {
     "split": ("sticky",),
     "fallback": ("on", "resume"),
     "hedge": ("after",),
-    "hybrid": ("threshold",),
+    "hybrid": ("threshold", "by"),
     "cascade": ("checks", "agree_with", "min_logprob", "budget", "late"),
     "shadow": ("share",),
 }
@@ -281,6 +284,12 @@ def _milliseconds(text: str) -> float:
 def _sticky(text: str) -> str:
     if text not in ("conversation", "user", "none") and not _HEADER.fullmatch(text):
         raise ValueError(f"expected conversation, user, header:NAME or none, found '{text}'")
+    return text
+
+
+def _router(text: str) -> str:
+    if not ROUTER_NAME.fullmatch(text):
+        raise ValueError(f"expected the name of a trained router, found '{text}'")
     return text
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from reshore.errors import NoTarget
 from reshore.routing.case import Case
+from reshore.routing.complexity import Explanation
 from reshore.routing.plan import Ask, CascadePlan, FallbackPlan, HedgePlan, Plan, ShadowPlan
 from reshore.routing.policy import (
+    RULES_THRESHOLD,
     Cascade,
     Cloud,
     Fallback,
@@ -117,12 +119,30 @@ class Planner:
             if lacking:
                 case.why.append(f"{model} lacks {', '.join(sorted(lacking))}")
                 return self.plan(policy.cloud)
-        found = case.world.scorer.explain(case.asking.content)
+        found, threshold = self._scored(policy)
         case.score = found.score
-        hard = found.score >= policy.threshold
+        hard = found.score >= threshold
         sign = ">=" if hard else "<"
-        case.why.append(f"score {found.score:.2f} {sign} {policy.threshold:g}: {found.why()}")
+        by = f" by {policy.by}" if policy.by else ""
+        case.why.append(f"score {found.score:.2f}{by} {sign} {threshold:g}: {found.why()}")
         return self.plan(policy.cloud if hard else policy.local)
+
+    def _scored(self, policy: Hybrid) -> tuple[Explanation, float]:
+        """The score of the request, and the threshold that it is held against."""
+        case = self._case
+        content = case.asking.content
+        router = case.view.routers.get(policy.by)
+        if router is None:
+            if not policy.by:
+                threshold = RULES_THRESHOLD if policy.threshold is None else policy.threshold
+                return case.world.scorer.explain(content), threshold
+            case.why.append(f"no router {policy.by}, so by rules")
+            return case.world.scorer.explain(content), RULES_THRESHOLD
+        found = router.explain(content)
+        if found.outside:
+            # The scores of a trained router are shares of its traffic, those of rules are not.
+            return found, RULES_THRESHOLD
+        return found, router.threshold if policy.threshold is None else policy.threshold
 
     def _cascade(self, policy: Cascade) -> Plan:
         local, cloud = self._target(policy.local), self.plan(policy.cloud)

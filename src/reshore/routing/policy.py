@@ -5,6 +5,7 @@
     fallback(local, cloud, on=timeout+overload, resume=yes)
     hedge(local, cloud, after=800ms)
     hybrid(threshold=0.5) · hybrid(local:qwen2.5:7b, cloud, threshold=0.4)
+    hybrid(by=support-3) · hybrid(by=support-3, threshold=0.8)
     cascade(checks=finish+refusal+json, budget=10s, late=cloud)
     shadow(cloud, local, share=5%)
 
@@ -40,6 +41,10 @@ Check = Literal[
 ]
 CHECKS: tuple[Check, ...] = get_args(Check)
 DEFAULT_CHECKS: tuple[Check, ...] = CHECKS[:7]
+
+
+# One point of the complexity rules.
+RULES_THRESHOLD = 0.5
 
 
 class Local(Struct, frozen=True, tag=True):
@@ -122,14 +127,24 @@ class Hedge(Struct, frozen=True, tag=True):
 
 
 class Hybrid(Struct, frozen=True, tag=True):
-    """A request whose complexity score reaches `threshold` (0..1) goes to `cloud`."""
+    """A request whose score reaches `threshold` (0..1) goes to `cloud`.
+
+    Attributes:
+        threshold: None for the one that the trained router was calibrated to.
+        by: name of a trained router; "" for the complexity rules.
+    """
 
     local: Policy = Local()
     cloud: Policy = Cloud()
-    threshold: float = 0.5
+    threshold: float | None = RULES_THRESHOLD
+    by: str = ""
 
     def __str__(self) -> str:
-        parts = [*_pair(self.local, self.cloud), f"threshold={_number(self.threshold)}"]
+        parts = _pair(self.local, self.cloud)
+        if self.by:
+            parts.append(f"by={self.by}")
+        if self.threshold is not None:
+            parts.append(f"threshold={_number(self.threshold)}")
         return f"hybrid({', '.join(parts)})"
 
 

@@ -51,6 +51,29 @@ def parts(policy: Policy, *, mirrors: bool = True) -> Iterator[Local | Cloud]:
                 yield mirror
 
 
+def routers(policy: Policy) -> Iterator[str]:
+    """The names of the trained routers in a policy."""
+    match policy:
+        case Local() | Cloud():
+            return
+        case Split(arms=arms):
+            inner = tuple(arm.policy for arm in arms)
+        case Fallback(policies=policies):
+            inner = policies
+        case Hedge(first=first, second=second):
+            inner = (first, second)
+        case Hybrid(local=local, cloud=cloud, by=by):
+            if by:
+                yield by
+            inner = (local, cloud)
+        case Cascade(cloud=cloud):
+            inner = (cloud,)
+        case Shadow(primary=primary):
+            inner = (primary,)
+    for each in inner:
+        yield from routers(each)
+
+
 def side_of(part: Local | Cloud) -> Side:
     """The side that a part is on."""
     return "local" if isinstance(part, Local) else "cloud"
@@ -73,9 +96,9 @@ def on_side(policy: Policy, side: Side) -> Policy | None:
         case Hedge(first=first, second=second, after_ms=after_ms):
             one, other = on_side(first, side), on_side(second, side)
             return Hedge(one, other, after_ms) if one and other else one or other
-        case Hybrid(local=local, cloud=cloud, threshold=threshold):
+        case Hybrid(local=local, cloud=cloud, threshold=threshold, by=by):
             one, other = on_side(local, side), on_side(cloud, side)
-            return Hybrid(one, other, threshold) if one and other else one or other
+            return Hybrid(one, other, threshold, by) if one and other else one or other
         case Cascade(local=local, cloud=cloud):
             return local if side == "local" else on_side(cloud, side)
         case Shadow(primary=primary, mirror=mirror, share=share):

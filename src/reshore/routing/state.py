@@ -6,6 +6,7 @@ its ruling, so that it ends on the version on which it began.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,13 +15,22 @@ from msgspec import Struct, structs
 
 from reshore.clock import Clock
 from reshore.config import Config, RouteConfig
-from reshore.errors import ConfigError, HistoryError, NoTarget, RouteConflict, RouteError
+from reshore.errors import (
+    ConfigError,
+    HistoryError,
+    LearnError,
+    NoTarget,
+    RouteConflict,
+    RouteError,
+)
 from reshore.routing.aliases import Aliases
 from reshore.routing.explain import problems
 from reshore.routing.history import Damaged, History
+from reshore.routing.learned import LearnedRouter
 from reshore.routing.policy import Route
 from reshore.routing.privacy import Privacy
 from reshore.routing.routes import read_routes
+from reshore.routing.sides import routers
 from reshore.routing.snapshot import (
     Note,
     Snapshot,
@@ -39,6 +49,8 @@ from reshore.routing.world import World
 from reshore.types import Side
 
 Step = Callable[[Snapshot], Snapshot]
+
+log = logging.getLogger("reshore.routing")
 
 FILE_AUTHOR = "reshore.toml"
 
@@ -294,5 +306,21 @@ class RoutingState:
 
 def _compiled(snapshot: Snapshot, aliases: Mapping[str, str], world: World) -> InForce:
     table = Table(snapshot.routes, aliases)
-    view = View(number=snapshot.number, table=table, override=snapshot.override)
+    view = View(
+        number=snapshot.number,
+        table=table,
+        override=snapshot.override,
+        routers=_routers(snapshot, world),
+    )
     return InForce(snapshot=snapshot, view=view, world=world, aliases=Aliases(aliases))
+
+
+def _routers(snapshot: Snapshot, world: World) -> dict[str, LearnedRouter]:
+    """The trained routers of all routes. One that cannot be read is no reason not to serve."""
+    found = {}
+    for name in {name for route in snapshot.routes for name in routers(route.policy)}:
+        try:
+            found[name] = world.trained(name)
+        except LearnError as error:
+            log.error("%s; rules decide instead", str(error).rstrip("."))
+    return found

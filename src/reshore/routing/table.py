@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from reshore.routing.learned import LearnedRouter
 from reshore.routing.patterns import Patterns
 from reshore.routing.policy import Route
 from reshore.types import Side
@@ -36,8 +37,10 @@ class View:
     Attributes:
         number: of the snapshot, 0 where nothing was ever set.
         override: the panic switch: everything goes to this side.
+        routers: the trained ones that policies name, by name; what cannot be read is not there.
     """
 
     number: int = 0
     table: Table = field(default_factory=Table)
     override: Side | None = None
+    routers: Mapping[str, LearnedRouter] = field(default_factory=dict)

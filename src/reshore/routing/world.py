@@ -6,7 +6,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from reshore.errors import LearnError
 from reshore.routing.complexity import Rules, Scorer
+from reshore.routing.learned import LearnedRouter
 from reshore.routing.patterns import Patterns
 from reshore.routing.privacy import Privacy
 
@@ -23,9 +25,15 @@ def _all_there(_: str, __: frozenset[str]) -> frozenset[str]:
     return frozenset()
 
 
+def _untrained(name: str) -> LearnedRouter:
+    raise LearnError(f"there is no trained router '{name}'")
+
+
 @dataclass(frozen=True)
 class World:
-    """The facts of one configuration; made anew when it changes. The callables do no I/O.
+    """The facts of one configuration; made anew when it changes.
+
+    But for `trained`, the callables do no I/O.
 
     Attributes:
         upstreams: names, in the order of the configuration.
@@ -37,6 +45,8 @@ class World:
         embeds: whether a name is known to be that of an embedding model.
         nearest: installed names that are spelled alike.
         scorer: judges complexity for `hybrid`.
+        trained: the trained router of a name. The one that reads a file, so it is asked when routes
+            change and never for a request; raises LearnError.
         draw: a random number in 0..1, for shadows and splits that are not sticky.
     """
 
@@ -49,6 +59,7 @@ class World:
     embeds: Callable[[str], bool] = _nothing
     nearest: Callable[[str], tuple[str, ...]] = _nobody
     scorer: Scorer = field(default_factory=Rules)
+    trained: Callable[[str], LearnedRouter] = _untrained
     draw: Callable[[], float] = random.random
 
     @property

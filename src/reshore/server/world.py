@@ -8,11 +8,13 @@ from reshore.models.inventory import Inventory
 from reshore.routing.patterns import Patterns
 from reshore.routing.privacy import Privacy
 from reshore.routing.tiers import default_models
+from reshore.routing.trained import TrainedRouters
 from reshore.routing.world import World
 
 
 def make_world(config: Config, inventory: Inventory, hardware: Hardware) -> World:
-    """The facts that `decide` goes by; its callables ask the inventory and do no I/O.
+    """The facts that `decide` goes by; its callables ask the inventory and do no I/O, but for
+    `trained`.
 
     Raises:
         ConfigError: a privacy rule cannot be read.
@@ -26,4 +28,5 @@ def make_world(config: Config, inventory: Inventory, hardware: Hardware) -> Worl
         privacy=Privacy.from_config(config.privacy),
         lacks=inventory.lacks,
         embeds=inventory.embeds,
+        trained=TrainedRouters(config.home / "routes" / "models").load,
     )
