@@ -5,7 +5,8 @@ a clock that is moved. Its evidence is looked at after every pair, every request
 ends when it is done or rolled back, or has had so many pairs. A wrong end is:
 
 - where both sides are alike, or the new one is as bad as its guards just allow: a rollback;
-- where the net win is below its limit: any promotion, be it only to the second step.
+- where the net win is below its limit, from the start or from a step on: any promotion from then
+  on, be it only to the next step.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bench.machine import facts
 from reshore.routing.rollout import OVER, Move, Promote, RollBack, Rollout
@@ -48,6 +50,7 @@ class World(Struct, frozen=True, kw_only=True):
     """What is true of both sides.
 
     Attributes:
+        net_win: once the new side has `from_share` percent of the traffic; 0 before.
         discordance: share of decided pairs that one side wins.
         errors, new_errors: error rates of the other and of the new side.
         slower: ratio of the new side's times to first token to the other's.
@@ -57,6 +60,7 @@ class World(Struct, frozen=True, kw_only=True):
 
     wrong: type[Promote] | type[RollBack]
     net_win: float = 0.0
+    from_share: float = 0.0
     discordance: float = 0.2
     errors: float = 0.01
     new_errors: float = 0.01
@@ -74,11 +78,13 @@ AT_EVERY_LIMIT = World(
     most_pairs=_MOST_PAIRS_AT_LIMITS,
 )
 LOSS = World(net_win=-0.06, wrong=Promote)
+LATE_LOSS = replace(LOSS, from_share=25.0)
 LEAST_LOSS = World(wrong=Promote, net_win=-0.031, most_pairs=_MOST_PAIRS_AT_LIMITS)
 
 WORLDS = {
     "rollout.false_rollback": NO_DIFFERENCE,
     "rollout.false_promotion": LOSS,
+    "rollout.false_promotion_late": LATE_LOSS,
     "rollout.false_rollback_at_limits": AT_EVERY_LIMIT,
     "rollout.false_promotion_at_margin": LEAST_LOSS,
 }
@@ -100,17 +106,17 @@ class Traffic:
         self._draw = Random(seed).random
         self._clock = clock
         self._world = world
-        self._wins = (world.discordance + world.net_win) / 2
 
     def pair(self) -> Move | None:
         """A pair is compared."""
-        drawn = self._draw()
+        world, drawn = self._world, self._draw()
         if self._draw() < _UNDECIDED:
             return self._rollout.pair("undecided", self._clock.wall())
-        decided = "win" if drawn < self._wins else "tie"
-        if drawn >= 1 - (self._world.discordance - self._wins):
-            decided = "loss"
-        return self._rollout.pair(decided, self._clock.wall())
+        net_win = world.net_win if self._rollout.share >= world.from_share else 0.0
+        if drawn < (world.discordance + net_win) / 2:
+            return self._rollout.pair("win", self._clock.wall())
+        lost = drawn < world.discordance
+        return self._rollout.pair("loss" if lost else "tie", self._clock.wall())
 
     def new_answers(self) -> Move | None:
         """The new side answers a request."""
@@ -152,7 +158,8 @@ async def run(world: World, seed: int, plan: Plan) -> Ended:
         pairs += 1
         for event in events:
             if (move := event()) is not None:
-                wrong = wrong or isinstance(move, world.wrong)
+                counts = move.evidence.share >= world.from_share
+                wrong = wrong or (counts and isinstance(move, world.wrong))
                 rollout.carried_out(len(rollout.versions) + 1, clock.wall())
     return Ended(state=rollout.state, wrong=wrong, pairs=pairs)
 
@@ -171,10 +178,10 @@ def figure(runs: list[Ended]) -> dict[str, Any]:
     }
 
 
-async def _all(runs: int) -> dict[str, dict[str, Any]]:
-    figures = {}
-    for name, world in WORLDS.items():
-        figures[name] = figure([await run(world, seed, Plan(route="*")) for seed in range(runs)])
+async def _all(runs: int, names: list[str]) -> dict[str, dict[str, Any]]:
+    figures, plan = {}, Plan(route="*")
+    for name in names:
+        figures[name] = figure([await run(WORLDS[name], seed, plan) for seed in range(runs)])
         print(_line(name, figures[name]), flush=True)
     return figures
 
@@ -192,10 +199,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
     parser.add_argument("--json", type=Path, help="where the report goes")
     parser.add_argument("--runs", type=int, default=RUNS, help="of each world")
+    parser.add_argument("--only", nargs="+", choices=WORLDS, default=[*WORLDS], help="some figures")
     arguments = parser.parse_args()
     begun = time.perf_counter()
     print("| figure | wrong ends | runs | ends | median pairs |\n|---|---|---|---|---|")
-    figures = asyncio.run(_all(arguments.runs))
+    figures = asyncio.run(_all(arguments.runs, arguments.only))
     seconds = time.perf_counter() - begun
     print(f"\n{seconds:.0f} s")
     if arguments.json:
@@ -203,7 +211,7 @@ def main() -> None:
             "machine": facts(),
             "seconds": seconds,
             "figures": {name: found["rate"] for name, found in figures.items()},
-            "runs": figures,
+            "detail": figures,
         }
         arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1))
 
