@@ -34,7 +34,7 @@ class Promise(Struct, frozen=True, kw_only=True):
 
 async def promises(train: Labelled, test: Labelled | None, labels: int) -> list[Promise]:
     """Every goal, for every seed; empty where there are not enough labels."""
-    if len(train.prompts) < labels:
+    if any(len(trial.train) < labels for trial in trials(train, test, labels, seed=0)):
         return []
     return [await _promise(train, test, labels, goal, seed) for goal in _GOALS for seed in SEEDS]
 

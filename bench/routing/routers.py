@@ -52,7 +52,9 @@ async def learned(
     labels: int | None = None,
 ) -> list[Scored]:
     """The learned router, for every seed; empty where there are not enough labels."""
-    if len(train.prompts) < max(labels or 0, LEAST_PAIRS):
+    if any(
+        len(trial.train) < (labels or LEAST_PAIRS) for trial in trials(train, test, labels, seed=0)
+    ):
         return []
     gate = asyncio.Semaphore(2)
 

@@ -26,12 +26,13 @@ def trials(train: Labelled, test: Labelled | None, labels: int | None, seed: int
 
     With `labels`, so many lines are for training and all others for the test. Without, each fifth
     is asked of a router that was trained on the other four. With a test set of its own, all of that
-    is asked, and nothing is left out of the training but what `labels` leaves out.
+    is asked, and what is in it, too, is left out of the training.
     """
     pairs = as_pairs(train)
     order = _shuffled(pairs, seed)
     if test is not None:
-        chosen = order[:labels]
+        asked = {row.get("key", row["id"]) for row in test.rows}
+        chosen = [at for at in order if pairs[at].key not in asked][:labels]
         return [Trial(tuple(pairs[at] for at in chosen), tuple(range(len(test.prompts))))]
     if labels is not None:
         return [_trial(pairs, order[:labels], order)]

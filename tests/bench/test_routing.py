@@ -51,9 +51,13 @@ def test_seeds_are_different_splits_that_stay_the_same() -> None:
 
 
 def test_a_test_of_its_own_is_asked_whole() -> None:
-    (trial,) = trials(labelled(100), labelled(40), 30, seed=0)
+    test = labelled(40)
+    (trial,) = trials(labelled(100), test, 30, seed=0)
     assert len(trial.train) == 30
     assert trial.test == tuple(range(40))
+    (whole,) = trials(labelled(100), test, None, seed=0)
+    assert len(whole.train) == 60
+    assert not {pair.key for pair in whole.train} & {row["key"] for row in test.rows}
 
 
 def test_a_router_learns_from_nothing_of_the_strong_side_but_its_label() -> None:
