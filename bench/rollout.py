@@ -26,7 +26,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bench.machine import facts
-from reshore.routing.rollout import OVER, Move, Promote, RollBack, Rollout
+from reshore.routing.rollout import OVER, Rollout
+from reshore.routing.rollout_moves import Move, Promote, RollBack
 from reshore.routing.rollout_plan import Plan
 from reshore.stats.interval import Interval
 from reshore.stats.rates import wilson

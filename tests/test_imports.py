@@ -70,6 +70,7 @@ PURE = (
     "routing/privacy.py",
     "routing/retry.py",
     "routing/rollout.py",
+    "routing/rollout_moves.py",
     "routing/rollout_plan.py",
     "routing/sides.py",
     "routing/signs.py",

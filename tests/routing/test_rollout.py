@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from reshore.errors import RouteError
 from reshore.routing.guards import parse_guard
-from reshore.routing.rollout import OVER, Finish, Promote, RollBack, Rollout
+from reshore.routing.rollout import OVER, Rollout
+from reshore.routing.rollout_moves import Finish, Promote, RollBack
 from reshore.routing.rollout_plan import Plan
 
 START_S = 1_700_000_000.0

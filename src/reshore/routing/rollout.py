@@ -24,19 +24,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import zip_longest
-from typing import Literal
 
 from msgspec import Struct
 
 from reshore.errors import RouteError
 from reshore.routing.guards import Guard
+from reshore.routing.rollout_moves import (
+    Evidence,
+    Finish,
+    Move,
+    Promote,
+    RollBack,
+    Standing,
+    State,
+)
 from reshore.routing.rollout_plan import Plan
 from reshore.routing.watches import ErrorWatch, LatencyWatch, PairVerdict, PairWatch, Reading
 from reshore.stats.planning import hours, hours_text
 from reshore.stats.quantiles import QuantileSequence
 from reshore.types import Side
 
-State = Literal["running", "paused", "promoting", "rolled back", "aborted", "done"]
 OVER: frozenset[State] = frozenset({"rolled back", "aborted", "done"})
 
 # What can be done instead of what cannot.
@@ -48,79 +55,6 @@ _NEXT: dict[State, str] = {
     "aborted": "start another one",
     "done": "to go back, roll the routes back",
 }
-
-
-class Evidence(Struct, frozen=True, kw_only=True):
-    """What a decision rests on; belongs to the version of the routes that it makes.
-
-    Attributes:
-        share: percent of the traffic that the new side had.
-        undecided: pairs that nothing could decide; they count for nothing.
-        seconds: since the step began.
-    """
-
-    step: int
-    share: float
-    pairs: int
-    wins: int
-    ties: int
-    losses: int
-    undecided: int
-    seconds: float
-    readings: tuple[Reading, ...]
-
-    def __str__(self) -> str:
-        counts = f"{self.wins} wins, {self.ties} ties, {self.losses} losses"
-        return f"at {self.share:g} %: {counts}; {'; '.join(map(str, self.readings))}"
-
-
-class Promote(Struct, frozen=True, kw_only=True, tag=True):
-    """Give the new side `share` percent."""
-
-    share: float
-    evidence: Evidence
-
-    def __str__(self) -> str:
-        return f"promoted to {self.share:g} %; {self.evidence}"
-
-
-class Finish(Struct, frozen=True, kw_only=True, tag=True):
-    """The last step is passed; its share stays."""
-
-    evidence: Evidence
-
-    def __str__(self) -> str:
-        return f"done; {self.evidence}"
-
-
-class RollBack(Struct, frozen=True, kw_only=True, tag=True):
-    """Bring back the routes from before the rollout. `why`: the broken guard, or who wished it."""
-
-    why: str
-    evidence: Evidence
-
-    def __str__(self) -> str:
-        return f"rolled back, {self.why}; {self.evidence}"
-
-
-Move = Promote | Finish | RollBack
-
-
-class Standing(Struct, frozen=True, kw_only=True):
-    """A rollout as people are shown it.
-
-    Attributes:
-        missing: what the next step waits for, a sentence each.
-        pairs_to_go: decided pairs until it can be taken, if they go on as in this step; None if
-            that would be never, or nothing is known yet.
-        hours_to_go: the same in hours, at the traffic of this step.
-    """
-
-    state: State
-    evidence: Evidence
-    missing: tuple[str, ...]
-    pairs_to_go: int | None = None
-    hours_to_go: float | None = None
 
 
 class Step(Struct, kw_only=True):
@@ -141,8 +75,8 @@ class Rollout(Struct, kw_only=True):
     """One rollout. Belongs to one task; is written and read as it is (msgspec).
 
     Attributes:
-        due: what is to be done; every move makes one version of the routes.
-        versions: those that were made, oldest first; the first one began the rollout.
+        due: what is to be done; every move but the last makes one version of the routes.
+        versions: the version that each move has led to, oldest first.
     """
 
     plan: Plan
@@ -217,7 +151,10 @@ class Rollout(Struct, kw_only=True):
         return self._decide(now_s) or self.due
 
     def carried_out(self, version: int, now_s: float) -> None:
-        """What was due is in force, as that version of the routes."""
+        """What was due is in force, as that version of the routes.
+
+        A `Finish` changes no routes: its version is the one that is in force already.
+        """
         due, self.due = self.due, None
         if due is None:
             return
