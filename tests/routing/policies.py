@@ -59,6 +59,7 @@ def cascades(draw: st.DrawFn, depth: int = 1) -> Cascade:
         min_logprob,
         draw(milliseconds),
         draw(st.sampled_from(["local", "cloud"])),
+        *draw(st.just(("", None)) | st.tuples(st.just("r-2"), st.none() | shares)),
     )
 
 

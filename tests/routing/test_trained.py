@@ -104,9 +104,10 @@ def test_a_path_is_no_name() -> None:
 def test_routers_are_found_wherever_they_stand() -> None:
     text = (
         "shadow(split(fallback(hybrid(by=a), cloud)=1, hedge(hybrid(by=b), local, after=1s)=1, "
-        "cascade(local, hybrid(cloud, cloud:x, by=c))=1), cloud, share=1%)"
+        "cascade(local, hybrid(cloud, cloud:x, by=c), by=d)=1), cloud, share=1%)"
     )
-    assert list(routers(parse_policy(text))) == ["a", "b", "c"]
+    found = [("a", "prompt"), ("b", "prompt"), ("d", "answer"), ("c", "prompt")]
+    assert list(routers(parse_policy(text))) == found
 
 
 def test_one_side_of_a_hybrid_keeps_its_router() -> None:
@@ -179,6 +180,14 @@ def test_a_router_that_reads_answers_decides_no_hybrid(tmp_path: Path) -> None:
     trained.save("mine", model(reads="answer"))
     with pytest.raises(RouteError, match="'mine' reads answers; a hybrid decides before"):
         opened(tmp_path, trained).set(route("gpt-4o", "hybrid(by=mine)"), ADA)
+    opened(tmp_path, trained).set(route("gpt-4o", "cascade(by=mine)"), ADA)
+
+
+def test_a_router_that_reads_prompts_judges_no_answer(tmp_path: Path) -> None:
+    trained = TrainedRouters(tmp_path / "routes" / "models")
+    trained.save("mine", model())
+    with pytest.raises(RouteError, match="'mine' reads the prompt alone; a cascade asks one"):
+        opened(tmp_path, trained).set(route("gpt-4o", "cascade(by=mine)"), ADA)
 
 
 def test_a_lost_file_is_no_reason_not_to_serve(

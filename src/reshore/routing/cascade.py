@@ -162,7 +162,7 @@ class _Trial:
             if against is not None:
                 return _Verdict(False, _why(against))
             if said.ended and self._compared():
-                return _Verdict(True, "kept: checks passed")
+                return self._learned(said)
         if late and plan.late == "cloud":
             return _Verdict(False, f"escalated: not decided within {plan.budget_ms / 1000:g} s")
         if late and first.begun:
@@ -183,6 +183,18 @@ class _Trial:
                     return check
         self._passed = said.ended
         return self._disagreement(said)
+
+    def _learned(self, said: Said) -> _Verdict:
+        """What a trained router makes of an answer that nothing else speaks against."""
+        referee = self._plan.referee
+        if referee is None or said.tool_calls:
+            return _Verdict(True, "kept: checks passed")
+        judged = referee.router.judge(referee.asked, said.text)
+        if judged.outside:
+            return _Verdict(True, "kept: checks passed, unlike the training of the router")
+        keep = judged.score < referee.threshold
+        sign = f"score {judged.score:.2f} {'<' if keep else '>='} {referee.threshold:g}"
+        return _Verdict(keep, f"{'kept: checks passed' if keep else 'escalated'}, {sign}")
 
     def _begin_second(self, said: Said) -> None:
         """Beside the first one, once that has its slot."""

@@ -122,15 +122,21 @@ def _upstream_problems(naming: Naming) -> Iterator[str]:
             yield f"There is no upstream '{name}'; configured are {', '.join(known)}."
 
 
+_MISFITS = {
+    "prompt": "reads answers; a hybrid decides before there is one",
+    "answer": "reads the prompt alone; a cascade asks one that reads answers",
+}
+
+
 def _router_problems(route: Route, world: World) -> Iterator[str]:
-    for name in dict.fromkeys(routers(route.policy)):
+    for name, reads in dict.fromkeys(routers(route.policy)):
         try:
             router = world.trained(name)
         except LearnError as error:
             yield str(error)
         else:
-            if router.model.reads == "answer":
-                yield f"The router '{name}' reads answers; a hybrid decides before there is one."
+            if router.model.reads != reads:
+                yield f"The router '{name}' {_MISFITS[reads]}."
 
 
 def _embedding_problems(naming: Naming) -> Iterator[str]:

@@ -18,6 +18,9 @@ from reshore.routing.complexity import Explanation, Part, Rules, Scorer
 from reshore.routing.content import Content
 from reshore.routing.signs import answer_signs, prompt_signs, terms
 
+# The prompt alone, or the weak side's answer to it as well.
+Reads = Literal["prompt", "answer"]
+
 # What a part adds is shown in the same unit as the rules' points are, where 1 is much.
 _LEAST = 0.005
 
@@ -69,7 +72,6 @@ class LearnedModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Everything a decision needs; a file of `routes/models/`.
 
     Attributes:
-        reads: the prompt alone, or the weak side's answer to it as well.
         pairs: how many it was trained on.
         rare: the `idf` of a term that is not in `terms`.
         likeness: prompts that are less like those of the training are outside.
@@ -78,7 +80,7 @@ class LearnedModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """
 
     version: Literal[1] = 1
-    reads: Literal["prompt", "answer"] = "prompt"
+    reads: Reads = "prompt"
     pairs: int
     bias: float
     rare: float

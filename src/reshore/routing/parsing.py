@@ -141,6 +141,10 @@ class _Parser:
             checks.append("logprob")
         budget_ms = arguments.option("budget", _milliseconds, 10_000.0)
         late: Side = arguments.option("late", _side, "cloud")
+        by = arguments.option("by", _router, "")
+        threshold = arguments.option("threshold", _share, None)
+        if threshold is not None and not by:
+            self._fail(arguments.at, "the threshold of a cascade is that of a router; add by=NAME")
         local, cloud = self._pair(arguments)
         if not isinstance(local, Local):
             self._fail(arguments.at, "the first policy of a cascade is local or local:MODEL")
@@ -152,6 +156,8 @@ class _Parser:
             -1.0 if min_logprob is None else min_logprob,
             budget_ms,
             late,
+            by,
+            threshold,
         )
 
     def _shadow(self, arguments: _Arguments) -> Shadow:
@@ -178,7 +184,7 @@ _OPTIONS = {
     "fallback": ("on", "resume"),
     "hedge": ("after",),
     "hybrid": ("threshold", "by"),
-    "cascade": ("checks", "agree_with", "min_logprob", "budget", "late"),
+    "cascade": ("checks", "agree_with", "min_logprob", "budget", "late", "by", "threshold"),
     "shadow": ("share",),
 }
 

@@ -12,6 +12,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from reshore.routing.content import Content
+from reshore.routing.learned import LearnedRouter
 from reshore.types import Decision, Target
 
 # Why another target is tried: any failure of a backend; a time limit; a full queue, 429, 503 or
@@ -47,6 +49,18 @@ class HedgePlan(Struct, frozen=True, kw_only=True, tag=True):
     after_ms: float
 
 
+class Referee(Struct, frozen=True, kw_only=True):
+    """A trained router that reads the local answer too, and what it is asked about.
+
+    Attributes:
+        threshold: scores from here on speak against the answer.
+    """
+
+    router: LearnedRouter
+    asked: Content
+    threshold: float
+
+
 class CascadePlan(Struct, frozen=True, kw_only=True, tag=True):
     """`local` answers, its answer is checked, and `cloud` is asked where a check fails.
 
@@ -58,6 +72,7 @@ class CascadePlan(Struct, frozen=True, kw_only=True, tag=True):
         budget_ms: how long a streaming client may wait for the side to be decided.
         late: what is done when the budget runs out: keep the local answer if nothing has spoken
             against it so far, or escalate.
+        referee: has the last word on an answer that is complete and has passed all checks.
     """
 
     local: Target
@@ -67,6 +82,7 @@ class CascadePlan(Struct, frozen=True, kw_only=True, tag=True):
     min_logprob: float = -1.0
     budget_ms: float = 10_000.0
     late: Literal["local", "cloud"] = "cloud"
+    referee: Referee | None = None
 
 
 class ShadowPlan(Struct, frozen=True, kw_only=True, tag=True):

@@ -5,7 +5,15 @@ from __future__ import annotations
 from reshore.errors import NoTarget
 from reshore.routing.case import Case
 from reshore.routing.complexity import Explanation
-from reshore.routing.plan import Ask, CascadePlan, FallbackPlan, HedgePlan, Plan, ShadowPlan
+from reshore.routing.plan import (
+    Ask,
+    CascadePlan,
+    FallbackPlan,
+    HedgePlan,
+    Plan,
+    Referee,
+    ShadowPlan,
+)
 from reshore.routing.policy import (
     RULES_THRESHOLD,
     Cascade,
@@ -159,7 +167,18 @@ class Planner:
             min_logprob=policy.min_logprob,
             budget_ms=policy.budget_ms,
             late=policy.late,
+            referee=self._referee(policy),
         )
+
+    def _referee(self, policy: Cascade) -> Referee | None:
+        case = self._case
+        router = case.view.routers.get(policy.by)
+        if router is None:
+            if policy.by:
+                case.why.append(f"no router {policy.by}")
+            return None
+        threshold = router.threshold if policy.threshold is None else policy.threshold
+        return Referee(router=router, asked=case.asking.content, threshold=threshold)
 
     def _shadow(self, policy: Shadow) -> Plan:
         case = self._case

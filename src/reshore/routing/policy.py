@@ -152,7 +152,8 @@ class Cascade(Struct, frozen=True, tag=True):
     """`local` answers first; its answer is kept, or `cloud` is asked, after `checks`.
 
     The fields are those of `CascadePlan`; `agree_with` is a second local model, "" for a second
-    sample of the first.
+    sample of the first. `by` names a trained router that reads answers, "" for none; its
+    `threshold` is None for the one that it was calibrated to.
     """
 
     local: Local = Local()
@@ -162,6 +163,8 @@ class Cascade(Struct, frozen=True, tag=True):
     min_logprob: float = -1.0
     budget_ms: float = 10_000.0
     late: Side = "cloud"
+    by: str = ""
+    threshold: float | None = None
 
     def __str__(self) -> str:
         parts = _pair(self.local, self.cloud)
@@ -169,6 +172,10 @@ class Cascade(Struct, frozen=True, tag=True):
             parts.append(f"checks={'+'.join(self.checks)}")
         if self.agree_with:
             parts.append(f"agree_with={self.agree_with}")
+        if self.by:
+            parts.append(f"by={self.by}")
+        if self.threshold is not None:
+            parts.append(f"threshold={_number(self.threshold)}")
         if self.min_logprob != -1.0:
             parts.append(f"min_logprob={_number(self.min_logprob)}")
         parts.append(f"budget={_duration(self.budget_ms)}")

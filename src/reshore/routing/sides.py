@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reshore.routing.learned import Reads
 from reshore.routing.policy import (
     Arm,
     Cascade,
@@ -51,8 +52,8 @@ def parts(policy: Policy, *, mirrors: bool = True) -> Iterator[Local | Cloud]:
                 yield mirror
 
 
-def routers(policy: Policy) -> Iterator[str]:
-    """The names of the trained routers in a policy."""
+def routers(policy: Policy) -> Iterator[tuple[str, Reads]]:
+    """The names of the trained routers in a policy, and what each of them has to read there."""
     match policy:
         case Local() | Cloud():
             return
@@ -64,9 +65,11 @@ def routers(policy: Policy) -> Iterator[str]:
             inner = (first, second)
         case Hybrid(local=local, cloud=cloud, by=by):
             if by:
-                yield by
+                yield by, "prompt"
             inner = (local, cloud)
-        case Cascade(cloud=cloud):
+        case Cascade(cloud=cloud, by=by):
+            if by:
+                yield by, "answer"
             inner = (cloud,)
         case Shadow(primary=primary):
             inner = (primary,)

@@ -318,7 +318,7 @@ def _compiled(snapshot: Snapshot, aliases: Mapping[str, str], world: World) -> I
 def _routers(snapshot: Snapshot, world: World) -> dict[str, LearnedRouter]:
     """The trained routers of all routes. One that cannot be read is no reason not to serve."""
     found = {}
-    for name in {name for route in snapshot.routes for name in routers(route.policy)}:
+    for name in {name for route in snapshot.routes for name, _ in routers(route.policy)}:
         try:
             found[name] = world.trained(name)
         except LearnError as error:
