@@ -27,6 +27,7 @@ from bench.routing.plot import draw
 from bench.routing.promises import Promise, promises
 from bench.routing.routers import Scored, by_chance, by_length, by_rules, learned
 from bench.routing.sets import weak_answers
+from reshore.errors import LearnError
 
 _BESIDE = Path(__file__).resolve().parents[3] / "shared" / "data" / "routing"
 _ENVIRONMENT = Path("~/.cache/reshore-bench/litellm").expanduser()
@@ -48,7 +49,10 @@ def main() -> None:
     parser.add_argument(
         "--litellm", type=Path, default=_ENVIRONMENT, help="its environment; made if missing"
     )
-    asyncio.run(_run(parser.parse_args()))
+    try:
+        asyncio.run(_run(parser.parse_args()))
+    except LearnError as error:
+        raise SystemExit(str(error)) from error
 
 
 async def _run(arguments: argparse.Namespace) -> None:
@@ -72,7 +76,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         report = {
             "machine": facts(),
-            "figures": _headlines(figures, agreed),
+            "figures": headlines(figures, agreed),
             "sets": figures,
             "agreement": agreed,
             "promises": kept,
@@ -107,7 +111,7 @@ def _measured(splits: list[Scored]) -> Measured:
     return measured([(split.labelled, split.scores) for split in splits], share)
 
 
-def _headlines(figures: Figures, agreed: list[Agreement]) -> dict[str, float | None]:
+def headlines(figures: Figures, agreed: list[Agreement]) -> dict[str, float | None]:
     """The figures by the names that they are tracked under; None for what could not be had."""
     gsm8k = agreed[0]
     mmlu, grade_school = "routellm_mmlu", "routellm_gsm8k"

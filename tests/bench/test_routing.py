@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bench.labels import Labelled
-from bench.routing.agreement import agreements
+from bench.routing.__main__ import headlines
+from bench.routing.agreement import Agreement, Interval, agreements
 from bench.routing.measures import measured
 from bench.routing.routers import by_length, by_rules
 from bench.routing.sets import as_pairs, part, strong_characters, trials, weak_answers
@@ -92,6 +93,26 @@ def test_what_has_no_price_has_no_bill() -> None:
         | {"strong_model": "nobody's model"}
     )
     assert measured([(unpriced, [1.0] * 100)]).usd is None
+
+
+def test_what_could_not_be_had_is_null() -> None:
+    share = Interval(0.8, 0.7, 0.9)
+    agreed = Agreement(
+        name="zeroeval_gsm",
+        local="a",
+        second="b",
+        strong="c",
+        prompts=9,
+        local_share=share,
+        accuracy=0.9,
+        accuracy_ratio=Interval(0.99, 0.9, 1.1),
+    )
+    only = {"routellm_gsm8k": {"prompt length": measured([(labelled(100), [1.0] * 100)])}}
+    found = headlines(only, [agreed])
+    assert found["litellm.mmlu.apgr"] is None
+    assert found["gsm8k.length.apgr"] == pytest.approx(0.5, abs=0.15)
+    assert found["gsm8k.agreement.local_share"] == 0.8
+    assert str(share) == "0.800 [0.700, 0.900]"
 
 
 def test_longer_prompts_go_first_by_length() -> None:

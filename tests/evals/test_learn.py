@@ -59,7 +59,6 @@ async def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.Mon
 
 @pytest.mark.slow
 async def test_what_gains_scores_higher() -> None:
-    pytest.importorskip("sklearn")
     router = LearnedRouter(await learn(pairs(400)))
     hard = router.judge(content("Prove the theorem about Chile 3?"))
     easy = router.judge(content("Name a river in Cuba 4?"))
@@ -72,7 +71,6 @@ async def test_what_gains_scores_higher() -> None:
 
 @pytest.mark.slow
 async def test_a_model_that_reads_answers_knows_wrong_ones() -> None:
-    pytest.importorskip("sklearn")
     router = LearnedRouter(await learn(pairs(400), reads="answer"))
     asked = content("Name a river in Cuba 4?")
     assert router.judge(asked, "4 + 4 = 9").gain > router.judge(asked, "4 + 4 = 8").gain + 0.3
@@ -80,7 +78,6 @@ async def test_a_model_that_reads_answers_knows_wrong_ones() -> None:
 
 @pytest.mark.slow
 async def test_a_goal_sets_the_threshold_on_pairs_that_were_held_back() -> None:
-    pytest.importorskip("sklearn")
     model = await learn(pairs(2000), goal=parse_goal("cloud<=40%"))
     assert model.calibration is not None
     assert 0 < model.calibration.cloud < 0.4
@@ -90,7 +87,6 @@ async def test_a_goal_sets_the_threshold_on_pairs_that_were_held_back() -> None:
 
 @pytest.mark.slow
 async def test_a_failed_training_says_what_the_process_said() -> None:
-    pytest.importorskip("sklearn")
     nothing = [Pair(prompt="", weak=0.0, strong=1.0)] * 100
     with pytest.raises(LearnError, match=r"on 100 pairs failed: .*vocabulary"):
         await learn(nothing)
@@ -99,7 +95,6 @@ async def test_a_failed_training_says_what_the_process_said() -> None:
 @pytest.mark.slow
 async def test_a_decision_takes_less_than_a_millisecond() -> None:
     """At 2,000 characters; the best of many, for the machine may be busy."""
-    pytest.importorskip("sklearn")
     router = LearnedRouter(await learn(pairs(400)))
     prompt = " ".join(pair.prompt for pair in pairs(100, seed=2))[:2000]
     asked = content(prompt)
