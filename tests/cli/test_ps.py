@@ -36,7 +36,12 @@ def test_until(changes, text):
 
 def test_memory_is_told_once_of_models_that_share_an_engine():
     rows = [_row(_entry(shared_with=other), now_s=100.0) for other in (None, "base")]
-    assert [row[1] for row in rows] == ["1 B", "with base"]
+    assert [row[2] for row in rows] == ["1 B", "with base"]
+
+
+def test_the_engine_that_embeds_is_told_from_the_one_that_answers():
+    rows = [_row(_entry(embedding=embeds), now_s=100.0) for embeds in (False, True)]
+    assert [row[1] for row in rows] == ["answers", "embeddings"]
 
 
 def test_without_a_server_it_says_how_to_start_one(cli, home):

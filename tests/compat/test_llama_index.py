@@ -37,7 +37,11 @@ def test_llama_index_works_and_reloads_nothing(scripted_server: Server, scripted
 
 
 def _process(server: Server, name: str) -> int:
-    [pid] = [model["pid"] for model in server.loaded() if model["name"] == name]
+    [pid] = [
+        model["pid"]
+        for model in server.loaded()
+        if model["name"] == name and not model["embedding"]
+    ]
     return int(pid)
 
 

@@ -10,7 +10,7 @@ from reshore.cli.admin import AdminClient
 from reshore.cli.output import Json, human_bytes, human_span, print_json, print_table
 from reshore.config import load
 
-TITLES = ("NAME", "MEMORY", "CONTEXT", "SLOTS", "IN FLIGHT", "UNTIL")
+TITLES = ("NAME", "FOR", "MEMORY", "CONTEXT", "SLOTS", "IN FLIGHT", "UNTIL")
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +18,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     shared_with: str | None = None
+    embedding: bool = False
     memory_bytes: int
     context_length: int
     slots: int
@@ -43,6 +44,7 @@ def _row(entry: Entry, now_s: float) -> tuple[str, ...]:
     queued = f" (+{entry.queued} queued)" if entry.queued else ""
     return (
         entry.name,
+        "embeddings" if entry.embedding else "answers",
         f"with {entry.shared_with}" if entry.shared_with else human_bytes(entry.memory_bytes),
         str(entry.context_length),
         str(entry.slots),

@@ -206,6 +206,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
     Attributes:
         name, digest, size: of the model; `size` is what its blobs take on disk, in bytes.
         shared_with: the model above it whose engine it shares, and whose memory; None if none.
+        embedding: it embeds; a model that generates has an engine of its own for that.
         memory_bytes, gpu_bytes: what the launch plan expects the engine to use.
         expires_at: when it will be unloaded if no further request comes, seconds since the epoch;
             counted from now while it works; None: never.
@@ -218,6 +219,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
     digest: str
     size: int
     shared_with: str | None
+    embedding: bool
     memory_bytes: int
     gpu_bytes: int
     expires_at: float | None
@@ -249,6 +251,7 @@ def describe(resident: Resident, *, now_s: float, wall_s: float) -> list[Loaded]
             digest=model.digest,
             size=model.size,
             shared_with=None if name == first else first,
+            embedding=plan.embedding,
             memory_bytes=plan.memory_bytes,
             gpu_bytes=plan.gpu_bytes,
             expires_at=None if due_s is None else wall_s + due_s - now_s,

@@ -170,7 +170,6 @@ async def test_our_key_goes_out_and_nothing_of_the_clients(connect: Connect) -> 
         "accept-encoding": "identity",
         "content-type": "application/json",
         "openai-beta": "assistants=v2",
-        "idempotency-key": "once",
         "traceparent": "00-1-2-01",
         "x-client-request-id": "req_1",
         "via": "1.1 nginx, 1.1 reshore-abc123",
