@@ -62,6 +62,7 @@ PURE = (
     "routing/naming.py",
     "routing/failure.py",
     "routing/journal.py",
+    "routing/paired.py",
     "routing/parsing.py",
     "routing/patterns.py",
     "routing/plan.py",

@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from reshore.routing.watches import PairVerdict
-from reshore.types import Target
+from reshore.types import Side, Target
 
 Source = Literal["shadow", "compare"]
 
@@ -24,6 +24,7 @@ class Paired(Struct, frozen=True, kw_only=True):
         local_quality, cloud_quality: 0..1 where something is known of the answer by itself.
         conversation: pairs of one conversation are no independent evidence; "" for one of its own.
         propensity: with which probability (0..1] such a request became a pair.
+        answered: whose answer the client got; None where no client was.
     """
 
     request_id: str
@@ -38,3 +39,4 @@ class Paired(Struct, frozen=True, kw_only=True):
     cloud_quality: float | None = None
     conversation: str = ""
     propensity: float = 1.0
+    answered: Side | None = None
