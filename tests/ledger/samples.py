@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reshore.config import Config, load
+from reshore.routing.paired import Paired
 from reshore.types import Attempt, Decision, Outcome, Target, Usage
 
 CLOUD = Target(side="cloud", backend="openai", model="gpt-4o-mini")
@@ -23,6 +24,23 @@ def settings(home: Path, text: str = "[upstreams.openai]\n", **env: str) -> Conf
     home.mkdir(exist_ok=True)
     (home / "reshore.toml").write_text(text)
     return load(env={"RESHORE_HOME": str(home), **env})
+
+
+def paired(request_id: str = "req_1", **changes: Any) -> Paired:
+    fields = {
+        "request_id": request_id,
+        "source": "shadow",
+        "route": "gpt-*",
+        "arrived_s": AT_S,
+        "local": LOCAL,
+        "cloud": CLOUD,
+        "verdict": "tie",
+        "by": "agreement",
+        "conversation": "c0ffee",
+        "propensity": 0.05,
+        "answered": "cloud",
+    }
+    return Paired(**{**fields, **changes})
 
 
 def attempt(**changes: Any) -> Attempt:

@@ -11,17 +11,20 @@ from reshore.config import UpstreamConfig
 from reshore.ledger import schema
 from reshore.ledger.entry import (
     COST,
+    Pairing,
+    PairTexts,
     Texts,
     attempt_rows,
     clean,
     listed_price,
+    pair_row,
     request_row,
     texts_row,
     worth_keeping,
 )
 from reshore.ledger.prices import Prices
 from reshore.types import Outcome, Target, Timings, Usage
-from tests.ledger.samples import AT_S, LOCAL, PRICE, attempt, outcome
+from tests.ledger.samples import AT_S, LOCAL, PRICE, attempt, outcome, paired
 
 PRICES = Prices({}, {"openai": UpstreamConfig()})
 
@@ -112,6 +115,38 @@ def test_texts_have_every_column() -> None:
         "answer": "b",
         "cut": True,
     }
+
+
+def test_a_pair_has_every_column() -> None:
+    texts = PairTexts(prompt="a", local="b", cloud="c", cut=True)
+    row = pair_row(Pairing(paired(local_quality=1.0), "0a1b2c3d", texts))
+    assert dict(zip(columns("pairs"), row, strict=True)) == {
+        "request_id": "req_1",
+        "at_ms": AT_S * 1000,
+        "source": "shadow",
+        "route": "gpt-*",
+        "key_id": "0a1b2c3d",
+        "conversation": "c0ffee",
+        "answered": "cloud",
+        "local_model": "qwen2.5:7b",
+        "cloud_backend": "openai",
+        "cloud_model": "gpt-4o-mini",
+        "verdict": "tie",
+        "by": "agreement",
+        "local_quality": 1.0,
+        "cloud_quality": None,
+        "propensity": 0.05,
+        "prompt": "a",
+        "local_text": "b",
+        "cloud_text": "c",
+        "cut": True,
+    }
+
+
+def test_a_pair_without_texts_has_none() -> None:
+    row = dict(zip(columns("pairs"), pair_row(Pairing(paired())), strict=True))
+    assert (row["prompt"], row["local_text"], row["cloud_text"]) == (None, None, None)
+    assert row["cut"] is False
 
 
 def test_the_costs_of_all_attempts_are_added() -> None:

@@ -15,10 +15,10 @@ import sqlalchemy as sa
 from reshore.clock import SystemClock
 from reshore.config import Config
 from reshore.ledger.database import reading
-from reshore.ledger.entry import Texts
+from reshore.ledger.entry import PairTexts, Texts
 from reshore.ledger.ledger import open_ledger
-from reshore.ledger.schema import attempts, requests, texts
-from tests.ledger.samples import AT_S, LOCAL, PRICE, attempt, outcome, settings
+from reshore.ledger.schema import attempts, pairs, requests, texts
+from tests.ledger.samples import AT_S, LOCAL, PRICE, attempt, outcome, paired, settings
 
 SRC = Path(__file__).parents[2] / "src"
 
@@ -67,11 +67,50 @@ def test_texts_are_not_kept_unless_told(config: Config) -> None:
     assert count(config, texts) == 0
 
 
+SAID = PairTexts(prompt="pin 1234", local="it is 1234", cloud="it is 4321")
+
+
+def test_the_texts_of_pairs_are_kept_black_where_they_are_wanted(config: Config) -> None:
+    config = settings(
+        config.home,
+        "[ledger]\ntexts = 1\nredact = ['[0-9]{4}']\n",
+        RESHORE_LEDGER_URL=config.ledger.url,
+    )
+    with open_ledger(config, SystemClock()) as ledger:
+        ledger.record_pair(paired(), texts=SAID)
+    with reading(config) as connection:
+        row = connection.execute(sa.select(pairs)).mappings().one()
+    said = (row["prompt"], row["local_text"], row["cloud_text"])
+    assert said == ("pin █████", "it is █████", "it is █████")
+
+
+def test_pairs_are_kept_without_what_was_said_unless_told(config: Config) -> None:
+    with open_ledger(config, SystemClock()) as ledger:
+        ledger.record_pair(paired(), key="0a1b2c3d", texts=SAID)
+    with reading(config) as connection:
+        row = connection.execute(sa.select(pairs)).mappings().one()
+    assert (row["request_id"], row["key_id"], row["prompt"]) == ("req_1", "0a1b2c3d", None)
+
+
+def test_what_was_said_in_a_pair_is_in_no_file_that_stands_in_for_a_queue(tmp_path: Path) -> None:
+    config = settings(
+        tmp_path / "home", "[ledger]\ntexts = 1\nqueue = 1\n", RESHORE_LEDGER_FLUSH_MS="750"
+    )
+    with open_ledger(config, SystemClock()) as ledger:
+        for number in range(20):
+            ledger.record_pair(paired(f"req_{number}"), texts=SAID)
+        waiting = b"".join(path.read_bytes() for path in (config.home / "ledger").iterdir())
+        assert b"req_19" in waiting
+        assert b"1234" not in waiting
+    assert count(config, pairs) == 20
+
+
 def test_nothing_is_kept_where_the_ledger_is_off(tmp_path: Path) -> None:
     config = settings(tmp_path / "home", RESHORE_LEDGER_ENABLED="false")
     with open_ledger(config, SystemClock()) as ledger:
         ledger.record(outcome())
         ledger.record_late("req_1", attempt())
+        ledger.record_pair(paired())
         assert ledger.queued == 0
     assert [path.name for path in config.home.iterdir()] == ["reshore.toml"]
 

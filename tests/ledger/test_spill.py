@@ -7,15 +7,16 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reshore.ledger.entry import Ended, Late, Texts
+from reshore.ledger.entry import Ended, Late, Pairing, PairTexts, Texts
 from reshore.ledger.spill import Spill, adopt, pieces, waiting
-from tests.ledger.samples import AT_S, attempt, outcome
+from tests.ledger.samples import AT_S, attempt, outcome, paired
 
 MOST = 1_000_000
 ENTRIES = [
     Ended(outcome("a")),
     Late("a", 70_000, attempt(role="shadow"), AT_S, "gpt-4o-mini"),
     Texts("a", "hello", "hi", AT_S),
+    Pairing(paired(), "0a1b2c3d", PairTexts(prompt="hello", local="hi", cloud="ho")),
 ]
 
 

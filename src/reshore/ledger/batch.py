@@ -10,11 +10,13 @@ from reshore.ledger.entry import (
     Ended,
     Entry,
     Late,
+    Pairing,
     Row,
     Texts,
     attempt_rows,
     late_row,
     listed_price,
+    pair_row,
     request_row,
     texts_row,
 )
@@ -39,6 +41,7 @@ class Batch:
     attempts: list[Row] = field(default_factory=list)
     late: list[Row] = field(default_factory=list)
     texts: list[Row] = field(default_factory=list)
+    pairs: list[Row] = field(default_factory=list)
     again: bool = False
     entries: int = 0
 
@@ -53,6 +56,8 @@ class Batch:
             self.late.append(late_row(entry, prices))
         elif isinstance(entry, Texts):
             self.texts.append(texts_row(entry))
+        elif isinstance(entry, Pairing):
+            self.pairs.append(pair_row(entry))
         self.entries += 1
 
 

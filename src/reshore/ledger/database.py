@@ -68,6 +68,7 @@ class Database:
             self._insert(schema.attempts, batch.attempts)
             self._insert(schema.attempts, batch.late)
             self._insert(schema.texts, batch.texts)
+            self._insert(schema.pairs, batch.pairs)
             self._sum(batch)
             if position is not None:
                 self._remember(*position)
@@ -126,7 +127,7 @@ class Database:
             raise LedgerError(f"{self._where}: {_said(error)}") from error
 
 
-_WRITTEN = (schema.requests, schema.attempts, schema.texts)
+_WRITTEN = (schema.requests, schema.attempts, schema.texts, schema.pairs)
 
 
 @contextlib.contextmanager

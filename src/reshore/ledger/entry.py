@@ -1,4 +1,4 @@
-"""From what happened to rows: an Outcome, a late attempt, the texts of a request. Pure.
+"""From what happened to rows: an Outcome, a late attempt, the texts of a request, a pair. Pure.
 
 Rows are tuples in the order of the tables' columns (`schema.py`; a test compares them). Texts that
 came from outside are cut to their columns and freed of what a database refuses, so that one odd
@@ -12,10 +12,12 @@ from typing import Any
 from msgspec import Struct
 
 from reshore.ledger.prices import Price, Prices
+from reshore.routing.paired import Paired
 from reshore.types import Attempt, Outcome, Usage
 
 Row = tuple[Any, ...]
 
+_ID = 64
 _NAME = 256
 _LINE = 2000
 _NO_USAGE = (None, None, None, None)
@@ -63,7 +65,37 @@ class Texts(Struct, frozen=True, tag=True):
     cut: bool = False
 
 
-Entry = Ended | Late | Texts
+class PairTexts(Struct, frozen=True, kw_only=True):
+    """What was said in a pair, where `[ledger] texts` keeps it.
+
+    Attributes:
+        prompt: the request as text or JSON.
+        local, cloud: the answers.
+        cut: one of them is not whole.
+    """
+
+    prompt: str
+    local: str
+    cloud: str
+    cut: bool = False
+
+
+class Pairing(Struct, frozen=True, tag=True):
+    """Two answers to one request were compared.
+
+    Attributes:
+        key: which API key asked, as in `Outcome.key`.
+        texts: None where they are not kept.
+    """
+
+    paired: Paired
+    key: str | None = None
+    texts: PairTexts | None = None
+
+
+Entry = Ended | Late | Texts | Pairing
+# What an entry is made of, as it is told.
+Item = Outcome | Late | Texts | Pairing
 
 _API = ("/v1/", "/api/")
 
@@ -179,6 +211,32 @@ def texts_row(texts: Texts) -> Row:
         clean(texts.prompt),
         clean(texts.answer),
         texts.cut,
+    )
+
+
+def pair_row(pairing: Pairing) -> Row:
+    """The row of a pair, whose texts have been cut and blacked out already."""
+    paired, texts = pairing.paired, pairing.texts
+    return (
+        clean(paired.request_id, _ID),
+        round(paired.arrived_s * 1000),
+        paired.source,
+        clean(paired.route, _NAME),
+        clean(pairing.key, _ID),
+        clean(paired.conversation, _ID),
+        paired.answered,
+        clean(paired.local.model, _NAME),
+        clean(paired.cloud.backend, _ID),
+        clean(paired.cloud.model, _NAME),
+        paired.verdict,
+        clean(paired.by, _ID),
+        paired.local_quality,
+        paired.cloud_quality,
+        paired.propensity,
+        clean(texts.prompt) if texts else None,
+        clean(texts.local) if texts else None,
+        clean(texts.cloud) if texts else None,
+        bool(texts and texts.cut),
     )
 
 

@@ -11,15 +11,27 @@ from collections import deque
 from collections.abc import Iterator
 from typing import cast
 
+from msgspec import structs
+
 from reshore.clock import Clock
 from reshore.config import Config
 from reshore.ledger.batch import Store
-from reshore.ledger.entry import LATE, Ended, Late, Texts, worth_keeping
+from reshore.ledger.entry import (
+    LATE,
+    Ended,
+    Item,
+    Late,
+    Pairing,
+    PairTexts,
+    Texts,
+    worth_keeping,
+)
 from reshore.ledger.location import folder_of
 from reshore.ledger.prices import Prices
 from reshore.ledger.spill import Spill, adopt
 from reshore.ledger.texts import Censor
 from reshore.ledger.writer import Counts, Writer
+from reshore.routing.paired import Paired
 from reshore.types import Attempt, Outcome
 
 log = logging.getLogger("reshore.ledger")
@@ -41,7 +53,7 @@ class Ledger:
         self._clock = clock
         self._enabled = settings.enabled
         self._most = settings.queue
-        self._queue: deque[Outcome | Late | Texts] = deque()
+        self._queue: deque[Item] = deque()
         self._censor = Censor(settings)
         self._overflow = Spill(folder, settings.spill_bytes)
         self._overflowing = False
@@ -91,7 +103,22 @@ class Ledger:
         if self.wants_texts(texts.request_id):
             self._put(self._censor.shorten(texts))
 
-    def _put(self, item: Outcome | Late | Texts) -> None:
+    def record_pair(
+        self, paired: Paired, *, key: str | None = None, texts: PairTexts | None = None
+    ) -> None:
+        """Two answers to one request were compared.
+
+        Args:
+            key: which API key asked, as in `Outcome.key`.
+            texts: kept where `wants_texts` of the request says so, blacked out and cut as
+                `[ledger]` says.
+        """
+        if texts is not None:
+            wanted = self.wants_texts(paired.request_id)
+            texts = self._censor.shorten_pair(texts) if wanted else None
+        self._put(Pairing(paired, key, texts))
+
+    def _put(self, item: Item) -> None:
         if len(self._queue) >= self._most:
             self._put_aside(item)
         elif self._enabled:
@@ -99,7 +126,7 @@ class Ledger:
             self._queue.append(item)
         self._writer.wake()
 
-    def _put_aside(self, item: Outcome | Late | Texts) -> None:
+    def _put_aside(self, item: Item) -> None:
         """The writer is stuck: a line in a file takes some microseconds and is not lost."""
         if not self._overflowing:
             self._overflowing = True
@@ -107,6 +134,8 @@ class Ledger:
         if isinstance(item, Texts):
             self._own.lost += 1  # not blacked out yet, and so not for a disk
             return
+        if isinstance(item, Pairing):
+            item = structs.replace(item, texts=None)  # nor are these
         try:
             refused = self._overflow.append([Ended(item) if isinstance(item, Outcome) else item])
         except OSError as error:

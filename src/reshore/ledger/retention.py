@@ -6,11 +6,14 @@ import sqlalchemy as sa
 from sqlalchemy import Column, Connection, Table
 
 from reshore.config import LedgerConfig
-from reshore.ledger.schema import attempts, requests, texts
+from reshore.ledger.schema import attempts, pairs, requests, texts
 
 # Rows that one transaction deletes: some milliseconds, in which entries wait in memory.
 _ROWS = 500
 _DAY_MS = 86_400_000
+
+# What is kept for `retain_days`, and the time of each row.
+_KEPT = ((requests, requests.c.arrived_ms), (attempts, attempts.c.at_ms), (pairs, pairs.c.at_ms))
 
 
 class Retention:
@@ -27,11 +30,12 @@ class Retention:
         more = False
         if self._days:
             before = now_ms - self._days * _DAY_MS
-            for table, time in ((requests, requests.c.arrived_ms), (attempts, attempts.c.at_ms)):
+            for table, time in _KEPT:
                 more |= _delete(connection, table, time, before)
         if self._text_days:
             before = now_ms - self._text_days * _DAY_MS
             more |= _delete(connection, texts, texts.c.at_ms, before)
+            more |= _strip(connection, before)
         if self._most_bytes and connection.dialect.name == "sqlite":
             more |= self._shrink(connection)
         return more
@@ -43,11 +47,7 @@ class Retention:
         limit = _at(connection, requests.c.arrived_ms)
         if limit is None:
             return False
-        for table, time in (
-            (requests, requests.c.arrived_ms),
-            (attempts, attempts.c.at_ms),
-            (texts, texts.c.at_ms),
-        ):
+        for table, time in (*_KEPT, (texts, texts.c.at_ms)):
             connection.execute(sa.delete(table).where(time <= limit))
         return True
 
@@ -59,6 +59,17 @@ def _delete(connection: Connection, table: Table, time: Column[int], before_ms: 
         return False
     connection.execute(sa.delete(table).where(time <= limit))
     return True
+
+
+def _strip(connection: Connection, before_ms: int) -> bool:
+    """Take the texts out of pairs, which are kept for longer; whether there may be more."""
+    old = sa.select(pairs.c.seq).where(pairs.c.at_ms < before_ms, pairs.c.prompt.is_not(None))
+    done = connection.execute(
+        sa.update(pairs)
+        .where(pairs.c.seq.in_(old.order_by(pairs.c.at_ms).limit(_ROWS)))
+        .values(prompt=None, local_text=None, cloud_text=None)
+    )
+    return done.rowcount == _ROWS
 
 
 def _at(connection: Connection, time: Column[int]) -> int | None:

@@ -22,7 +22,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 
 metadata = MetaData()
 
@@ -107,6 +107,42 @@ texts = Table(
     Column("answer", Text, nullable=False),
     Column("cut", Boolean, nullable=False),
     Index("texts_at", "at_ms"),
+)
+
+# One row per pair: one request that both sides answered, see `routing/paired.py`. One request has
+# one with each two models. The texts only where they were switched on, and not for as long as the
+# rest: what has some is found by an index of its own.
+pairs = Table(
+    "pairs",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("request_id", String(64), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("route", String(256), nullable=False),
+    Column("key_id", String(64)),
+    Column("conversation", String(64), nullable=False),
+    Column("answered", String(8)),
+    Column("local_model", String(256), nullable=False),
+    Column("cloud_backend", String(64), nullable=False),
+    Column("cloud_model", String(256), nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("by", String(64), nullable=False),
+    Column("local_quality", Double),
+    Column("cloud_quality", Double),
+    Column("propensity", Double, nullable=False),
+    Column("prompt", Text),
+    Column("local_text", Text),
+    Column("cloud_text", Text),
+    Column("cut", Boolean, nullable=False),
+    Index("pairs_id", "request_id", "local_model", "cloud_backend", "cloud_model", unique=True),
+    Index("pairs_at", "at_ms"),
+)
+Index(
+    "pairs_texts",
+    pairs.c.at_ms,
+    sqlite_where=pairs.c.prompt.is_not(None),
+    postgresql_where=pairs.c.prompt.is_not(None),
 )
 
 # How far each file of entries that the database was not there for has been read back.

@@ -8,7 +8,7 @@ from zlib import crc32
 from msgspec import structs
 
 from reshore.config import LedgerConfig
-from reshore.ledger.entry import Texts
+from reshore.ledger.entry import PairTexts, Texts
 
 _BLACK = "█████"
 # A text is looked through this many times as far as it is kept: what is blacked out makes room.
@@ -29,21 +29,31 @@ class Censor:
 
     def shorten(self, texts: Texts) -> Texts:
         """Without what will certainly not be kept: cheap, so that no queue holds it."""
-        most = self._most * _LOOK
-        return structs.replace(
-            texts,
-            prompt=texts.prompt[:most],
-            answer=texts.answer[:most],
-            cut=texts.cut or len(texts.prompt) > most or len(texts.answer) > most,
-        )
+        (prompt, answer), cut = self._shortened(texts.prompt, texts.answer)
+        return structs.replace(texts, prompt=prompt, answer=answer, cut=texts.cut or cut)
+
+    def shorten_pair(self, texts: PairTexts) -> PairTexts:
+        """As `shorten`."""
+        (prompt, local, cloud), cut = self._shortened(texts.prompt, texts.local, texts.cloud)
+        return PairTexts(prompt=prompt, local=local, cloud=cloud, cut=texts.cut or cut)
 
     def black_out(self, texts: Texts) -> Texts:
         """As it may be stored."""
-        prompt, prompt_cut = self._kept(texts.prompt)
-        answer, answer_cut = self._kept(texts.answer)
-        return structs.replace(
-            texts, prompt=prompt, answer=answer, cut=texts.cut or prompt_cut or answer_cut
-        )
+        (prompt, answer), cut = self._blackened(texts.prompt, texts.answer)
+        return structs.replace(texts, prompt=prompt, answer=answer, cut=texts.cut or cut)
+
+    def black_out_pair(self, texts: PairTexts) -> PairTexts:
+        """As `black_out`."""
+        (prompt, local, cloud), cut = self._blackened(texts.prompt, texts.local, texts.cloud)
+        return PairTexts(prompt=prompt, local=local, cloud=cloud, cut=texts.cut or cut)
+
+    def _shortened(self, *texts: str) -> tuple[list[str], bool]:
+        most = self._most * _LOOK
+        return [text[:most] for text in texts], any(len(text) > most for text in texts)
+
+    def _blackened(self, *texts: str) -> tuple[list[str], bool]:
+        kept = [self._kept(text) for text in texts]
+        return [text for text, _ in kept], any(cut for _, cut in kept)
 
     def _kept(self, text: str) -> tuple[str, bool]:
         for pattern in self._patterns:

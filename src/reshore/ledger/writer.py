@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import structs
+
 from reshore.clock import Clock
 from reshore.errors import LedgerError
 from reshore.ledger.batch import Batch, Refused, Store
-from reshore.ledger.entry import Ended, Entry, Late, Texts
+from reshore.ledger.entry import Ended, Entry, Item, Pairing, Texts
 from reshore.ledger.prices import Prices
 from reshore.ledger.spill import Spill, pieces, waiting
 from reshore.ledger.texts import Censor
@@ -75,7 +77,7 @@ class Writer:
 
     def __init__(
         self,
-        queue: deque[Outcome | Late | Texts],
+        queue: deque[Item],
         *,
         connect: Callable[[], Store],
         prices: Prices,
@@ -161,10 +163,14 @@ class Writer:
             count = min(len(self._queue), _BATCH)
             self._deliver([self._entry(self._queue.popleft()) for _ in range(count)])
 
-    def _entry(self, item: Outcome | Late | Texts) -> Entry:
+    def _entry(self, item: Item) -> Entry:
         if isinstance(item, Outcome):
             return Ended(item)
-        return self._censor.black_out(item) if isinstance(item, Texts) else item
+        if isinstance(item, Texts):
+            return self._censor.black_out(item)
+        if isinstance(item, Pairing) and item.texts is not None:
+            return structs.replace(item, texts=self._censor.black_out_pair(item.texts))
+        return item
 
     def _idle_s(self) -> float:
         due_s = self._sweep_at_s if self._store is not None else self._try_at_s
