@@ -39,6 +39,7 @@
     ├── HistoryError                the history of the routes cannot be read or written
     ├── LedgerError                 the ledger's database failed or cannot be reached
     ├── LearnError                  a router cannot be trained, or a trained one cannot be read
+    ├── CompareError                what is to be compared, or its answers, cannot be read
     └── AlreadyRunning              another process holds this RESHORE_HOME
 
 Classes carry facts, never HTTP: `server/errors.py` holds the one table from class to status.
@@ -464,6 +465,10 @@ class LedgerError(ReshoreError):
 
 class LearnError(ReshoreError):
     """A router cannot be trained from these pairs, or a trained one cannot be read."""
+
+
+class CompareError(ReshoreError):
+    """The prompts of a comparison or the file of its answers cannot be read or written."""
 
 
 class AlreadyRunning(ReshoreError):

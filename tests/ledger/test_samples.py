@@ -66,7 +66,6 @@ def test_requests_whose_texts_are_stored_are_given_with_what_is_known_of_them(
 def test_there_may_be_any_number_of_them(config: Config) -> None:
     database = Database(config)
     names = [f"req_{n:04}" for n in range(450)]
-    for name in names:
-        write(database, Ended(outcome(name)), texts(name))
+    write(database, *(each for name in names for each in (Ended(outcome(name)), texts(name))))
     database.close()
     assert [each.request_id for each in found(config)] == names

@@ -1,0 +1,1 @@
+"""Comparing models offline: the same prompts to each, their answers checked and counted."""

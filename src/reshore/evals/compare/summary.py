@@ -1,0 +1,184 @@
+"""Answers become a report: checked, compared and counted. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reshore.evals.compare.answers import Answer, heard
+from reshore.evals.compare.prompts import Prompt
+from reshore.evals.compare.report import (
+    ALL,
+    Contest,
+    Estimate,
+    Group,
+    Item,
+    Report,
+    Side,
+    Spread,
+)
+from reshore.evals.compare.verdict import Pair, verdict
+from reshore.evals.scoring import STRUCTURAL, Compared, compared, judged
+from reshore.stats.order import quantile_interval
+from reshore.stats.paired import paired_difference
+from reshore.stats.rates import mcnemar, wilson
+
+# By the prompt's id and the target.
+Answers = Mapping[tuple[str, str], Answer]
+Rulings = Mapping[tuple[str, str], Compared]
+
+_NANO = 1e9
+# Fewer values have no interval by the normal approximation that means anything.
+_FEW = 10
+
+
+def summarise(
+    prompts: Sequence[Prompt],
+    answers: Answers,
+    targets: Sequence[str],
+    *,
+    margin: float,
+    rulings: Rulings | None = None,
+    source: str = "",
+    parameters: Mapping[str, Any] | None = None,
+    made_s: float = 0.0,
+) -> Report:
+    """Check, compare and count.
+
+    Args:
+        answers: prompts that a target has not been asked yet are left out.
+        margin: see `verdict`.
+        rulings: what somebody else decided; what is not among them, checks decide.
+    """
+    asked = [
+        prompt for prompt in prompts if all((prompt.id, target) in answers for target in targets)
+    ]
+    items = tuple(_item(prompt, answers, targets, rulings or {}) for prompt in asked)
+    names = sorted({item.group for item in items} - {""})
+    groups = [_group(ALL, items, targets, margin)]
+    for name in names:
+        held = tuple(item for item in items if item.group == name)
+        groups.append(_group(name, held, targets, margin))
+    return Report(
+        made_s=made_s,
+        source=source,
+        targets=tuple(targets),
+        margin=margin,
+        parameters=dict(parameters or {}),
+        missing=len(prompts) - len(items),
+        groups=tuple(groups),
+        items=items,
+    )
+
+
+def _item(prompt: Prompt, answers: Answers, targets: Sequence[str], rulings: Rulings) -> Item:
+    given = tuple(answers[prompt.id, target] for target in targets)
+    first, *others = (heard(prompt, answer) for answer in given)
+    return Item(
+        id=prompt.id,
+        prompt=prompt.text,
+        body=prompt.body,
+        group=prompt.group,
+        conversation=prompt.conversation,
+        expected=prompt.expected,
+        answers=given,
+        judged=tuple(judged(each, prompt.expected) for each in (first, *others)),
+        compared=tuple(
+            rulings.get((prompt.id, target)) or compared(first, other, prompt.expected)
+            for target, other in zip(targets[1:], others, strict=True)
+        ),
+    )
+
+
+def _group(name: str, items: Sequence[Item], targets: Sequence[str], margin: float) -> Group:
+    return Group(
+        name=name,
+        prompts=len(items),
+        sides=tuple(_side(target, place, items) for place, target in enumerate(targets)),
+        contests=tuple(
+            _contest(target, place, items, margin) for place, target in enumerate(targets[1:])
+        ),
+    )
+
+
+def _side(target: str, place: int, items: Sequence[Item]) -> Side:
+    given = [(item, item.answers[place]) for item in items]
+    fine = [(item, answer) for item, answer in given if not answer.error]
+    judged = [item.judged[place] for item in items]
+    checked = [item.judged[place].good for item in items if item.expected.proves]
+    tokens = [(item, answer.usage.completion_tokens) for item, answer in fine if answer.usage]
+    # Errors may have cost something; where that is not known, it was most likely nothing.
+    costs = [(item, answer.nano_usd) for item, answer in given if answer.nano_usd is not None]
+    priced = bool(costs) and all(answer.nano_usd is not None for _, answer in fine)
+    return Side(
+        target=target,
+        answers=len(given),
+        failed=len(given) - len(fine),
+        flawed=sum(each.good is False and each.by in STRUCTURAL for each in judged),
+        right=checked.count(True),
+        checked=len(checked),
+        unknown=checked.count(None),
+        quality=_quality(checked),
+        ttft_ms=_spread([answer.ttft_ms for _, answer in fine]),
+        total_ms=_spread([answer.total_ms for _, answer in fine]),
+        completion_tokens=_mean(tokens),
+        usd_per_1000=_mean([(item, 1000 * cost / _NANO) for item, cost in costs])
+        if priced
+        else None,
+        usd=sum(cost for _, cost in costs) / _NANO if priced else None,
+    )
+
+
+def _quality(checked: Sequence[bool | None]) -> Estimate | None:
+    if not checked:
+        return None
+    right, unknown = checked.count(True), checked.count(None)
+    return Estimate(
+        value=right / len(checked),
+        low=wilson(right, len(checked)).low,
+        high=wilson(right + unknown, len(checked)).high,
+    )
+
+
+def _contest(target: str, place: int, items: Sequence[Item], margin: float) -> Contest:
+    found = [item.compared[place] for item in items]
+    results = Counter(each.result for each in found)
+    pairs = [
+        Pair(value=item.compared[place].value, conversation=item.conversation) for item in items
+    ]
+    return Contest(
+        target=target,
+        pairs=len(found),
+        wins=results["win"],
+        ties=results["tie"],
+        losses=results["loss"],
+        undecided=results["undecided"],
+        p=mcnemar(results["win"], results["loss"]),
+        verdict=verdict(pairs, margin),
+        by=dict(Counter(each.by for each in found if each.by).most_common()),
+    )
+
+
+def _spread(values: Sequence[float | None]) -> Spread | None:
+    ordered = sorted(value for value in values if value is not None)
+    if not ordered:
+        return None
+    return Spread(p50=_quantile(ordered, 0.5), p95=_quantile(ordered, 0.95))
+
+
+def _quantile(ordered: Sequence[float], share: float) -> Estimate:
+    low, high = quantile_interval(ordered, share)
+    return Estimate(value=ordered[max(0, math.ceil(share * len(ordered)) - 1)], low=low, high=high)
+
+
+def _mean(values: Sequence[tuple[Item, float]]) -> Estimate | None:
+    """The mean of a value a prompt; prompts of one conversation belong together."""
+    if not values:
+        return None
+    clusters = [item.conversation or item.id for item, _ in values]
+    found = paired_difference([value for _, value in values], clusters)
+    if found.clusters < _FEW:
+        return Estimate(value=found.mean, low=None, high=None)
+    return Estimate(value=found.mean, low=max(0.0, found.interval.low), high=found.interval.high)

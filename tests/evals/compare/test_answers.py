@@ -1,0 +1,74 @@
+"""Answers are kept in a file, so that none is asked for twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reshore.errors import CompareError
+from reshore.evals.compare.answers import AnswerFile, key_of
+from tests.evals.compare.asked import answer, prompt
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "a.answers.jsonl"
+
+
+def test_what_was_added_is_there_the_next_time(path: Path) -> None:
+    with AnswerFile(path) as kept:
+        kept.add(answer("yes", key="a"))
+        kept.add(answer(key="b", error="status 500"))
+    again = AnswerFile(path)
+    assert again.last("a") == answer("yes", key="a")
+    assert (again.has("a"), again.has("b"), again.has("c")) == (True, False, False)
+    assert again.last("b") == answer(key="b", error="status 500")
+
+
+def test_of_two_answers_the_later_one_counts(path: Path) -> None:
+    with AnswerFile(path) as kept:
+        kept.add(answer(key="a", error="down"))
+        kept.add(answer("up again", key="a"))
+    assert AnswerFile(path).last("a") == answer("up again", key="a")
+
+
+def test_a_line_that_a_kill_cut_short_is_passed_over_and_what_follows_is_not(path: Path) -> None:
+    with AnswerFile(path) as kept:
+        kept.add(answer("whole", key="a"))
+        kept.add(answer("torn", key="b"))
+    path.write_bytes(path.read_bytes()[:-9])
+    with AnswerFile(path) as kept:
+        assert not kept.has("b")
+        kept.add(answer("anew", key="b"))
+    again = AnswerFile(path)
+    assert again.has("a")
+    assert again.last("b") == answer("anew", key="b")
+
+
+def test_nobody_else_may_read_it(path: Path) -> None:
+    with AnswerFile(path):
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_another_file_is_not_added_to(path: Path) -> None:
+    path.write_text("dear diary\nit rained\nand rained\n")
+    with pytest.raises(CompareError, match="holds no answers"):
+        AnswerFile(path)
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "a"
+    with pytest.raises(CompareError, match=r"cannot write .*nowhere"), AnswerFile(path):
+        pass
+
+
+def test_other_words_targets_and_parameters_have_other_answers() -> None:
+    keys = {
+        key_of(prompt("a"), "t"),
+        key_of(prompt("b"), "t"),
+        key_of(prompt("a"), "u"),
+        key_of(prompt("a", system="Be short."), "t"),
+    }
+    assert len(keys) == 4
+    assert key_of(prompt("a", id=1, reference="x"), "t") in keys  # what is right is not asked

@@ -1,0 +1,102 @@
+"""Prompts come from files of several kinds."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from reshore.errors import CompareError
+from reshore.evals.compare.prompts import kind_of, read_prompts
+
+
+def test_lines_of_text_are_prompts() -> None:
+    prompts = read_prompts("First?\n\n  \nSecond?\n", name="p.txt")
+    assert [prompt.text for prompt in prompts] == ["First?", "Second?"]
+    assert [prompt.id for prompt in prompts] == ["1", "4"]
+
+
+def test_objects_say_what_is_right() -> None:
+    line = {
+        "id": "a",
+        "prompt": "2+2?",
+        "system": "Be short.",
+        "reference": 4,
+        "match": "numeric",
+        "class": "maths",
+        "conversation": "c1",
+        "pattern": "4",
+        "tool_calls": [{"function": {"name": "f", "arguments": '{"x": 1}'}}],
+    }
+    [prompt] = read_prompts(json.dumps(line), name="p.jsonl")
+    assert [turn["role"] for turn in prompt.body["messages"]] == ["system", "user"]
+    assert (prompt.id, prompt.group, prompt.conversation) == ("a", "maths", "c1")
+    assert (prompt.expected.references, prompt.expected.match) == (("4",), "numeric")
+    assert prompt.expected.calls is not None
+    assert prompt.expected.calls[0].arguments == '{"x": 1}'
+    assert prompt.expected.proves
+
+
+def test_a_line_may_hold_a_separator_that_python_takes_for_its_end() -> None:
+    [prompt] = read_prompts('{"prompt": "a\u2028b"}', name="p.jsonl")
+    assert prompt.text == "a\u2028b"
+
+
+def test_requests_of_the_batch_api_are_prompts_without_their_model() -> None:
+    line = {
+        "custom_id": "r-1",
+        "method": "POST",
+        "url": "/v1/chat/completions",
+        "body": {
+            "model": "gpt-4o",
+            "messages": [{"role": "user", "content": "Hi"}],
+            "max_tokens": 5,
+        },
+        "reference": ["Hello", "Hi"],
+    }
+    [prompt] = read_prompts(json.dumps(line), name="batch.jsonl")
+    assert prompt.id == "r-1"
+    assert "model" not in prompt.body
+    assert prompt.body["max_tokens"] == 5
+    assert prompt.request.sampling.max_tokens == 5
+    assert prompt.expected.references == ("Hello", "Hi")
+
+
+def test_titles_of_columns_are_words_of_ours() -> None:
+    table = '\ufeffprompt,reference,class,schema\n"a, b?",yes,x,"{""type"": ""object""}"\nc,,,\n'
+    first, second = read_prompts(table, name="p.csv")
+    assert (first.text, first.group) == ("a, b?", "x")
+    assert first.expected.schema == {"type": "object"}
+    assert (second.text, second.expected.references) == ("c", ())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("p.jsonl", '{"prompt": "a"}\n{"prompt', "p.jsonl, line 2: no JSON object"),
+        ("p.jsonl", '{"promt": "a"}', "'promt' is not known here. Did you mean prompt?"),
+        ("p.jsonl", '{"id": "a"}', "either `prompt` or `messages`"),
+        ("p.jsonl", '{"prompt": "a", "messages": []}', "either `prompt` or `messages`"),
+        ("p.jsonl", '{"messages": [{"role": "x"}]}', "line 1: "),
+        ("p.jsonl", '{"prompt": "a", "match": "nearly"}', "one of final, exact"),
+        ("p.jsonl", '{"prompt": "a", "pattern": "("}', "pattern: "),
+        ("p.jsonl", '{"prompt": "a", "tool_calls": [{}]}', "line 1: "),
+        ("p.jsonl", '{"body": {}, "url": "/v1/embeddings"}', "only /v1/chat/completions"),
+        ("p.jsonl", '{"body": []}', "body is no object"),
+        ("p.jsonl", '{"id": 1, "prompt": "a"}\n{"id": 1, "prompt": "b"}', "the id '1'"),
+        ("p.csv", "prompt\na,b\n", "more cells than titles"),
+        ("p.csv", 'prompt,schema\na,"{"\n', "line 2"),
+        ("p.txt", " \n", "there is no prompt"),
+    ],
+)
+def test_what_is_no_prompt_is_told_by_its_line(name: str, text: str, says: str) -> None:
+    with pytest.raises(CompareError) as caught:
+        read_prompts(text, name=name)
+    assert says in str(caught.value)
+    assert str(caught.value).startswith(name)
+
+
+def test_what_is_piped_in_is_known_by_its_beginning() -> None:
+    assert kind_of("stdin", ' {"prompt": "a"}') == "jsonl"
+    assert kind_of("stdin", "What is {}?") == "text"
+    assert kind_of("x.txt", "{") == "text"
