@@ -225,4 +225,4 @@ def test_reasons_are_written_in_one_order() -> None:
 
 
 def test_the_default_checks_are_the_cheap_ones() -> None:
-    assert set(CHECKS) - set(DEFAULT_CHECKS) == {"logprob", "agreement"}
+    assert set(CHECKS) - set(DEFAULT_CHECKS) == {"language", "logprob", "agreement"}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from reshore.checks.arithmetic import check_arithmetic
 from reshore.checks.check import Check, Said
 from reshore.checks.confidence import check_logprob
+from reshore.checks.language import check_language
 from reshore.checks.refusal import check_refusal
 from reshore.checks.repetition import check_repetition
 from reshore.checks.shape import check_empty, check_finish, check_json, check_tools
@@ -19,6 +20,7 @@ _CHECKS: dict[str, Callable[[Said], Check]] = {
     "json": check_json,
     "tools": check_tools,
     "arithmetic": check_arithmetic,
+    "language": check_language,
 }
 # All that look at one answer; `agreement` looks at two.
 CHECKS = frozenset({*_CHECKS, "logprob"})

@@ -36,6 +36,7 @@ Check = Literal[
     "json",
     "tools",
     "arithmetic",
+    "language",
     "logprob",
     "agreement",
 ]
