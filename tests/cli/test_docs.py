@@ -25,6 +25,13 @@ def test_each_command_has_an_example_its_exit_codes_and_its_json(command):
     assert "`--json`" in section
 
 
+def test_nothing_is_told_twice():
+    titles = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
+    assert sorted(set(titles)) == sorted(titles)
+    rows = re.findall(r"^\| \[`(.+?)`\]", PAGE, re.MULTILINE)
+    assert sorted(rows) == sorted(COMMANDS)
+
+
 def test_every_exit_code_is_explained():
     section = _section("Exit codes")
     assert re.findall(r"^\| (\d+) \|", section, re.MULTILINE) == [str(int(c)) for c in ExitCode]

@@ -44,3 +44,16 @@ def test_spans(seconds, text):
 def test_a_table_is_aligned_and_has_no_blanks_at_the_end(capsys):
     print_table(("NAME", "SIZE"), [("[b]x[/b]", "1"), ("longer-name", "22")])
     assert capsys.readouterr().out == ("NAME         SIZE\n[b]x[/b]     1\nlonger-name  22\n")
+
+
+def test_what_a_terminal_would_obey_is_shown_and_not_sent(capsys):
+    print_table(
+        ("NAME",),
+        [
+            [
+                "\x1b]0;mine\x07 \u202e\r",
+            ],
+            ["two\nlines"],
+        ],
+    )
+    assert capsys.readouterr().out == "NAME\n\\x1b]0;mine\\x07 \\u202e\\r\ntwo\nlines\n"

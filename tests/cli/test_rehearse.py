@@ -87,6 +87,15 @@ def test_it_fails_as_it_is_told(home: Path) -> None:
         assert b"rate_limit_exceeded" in body
 
 
+def test_what_does_not_fail_says_what_it_is_told_as_well(home: Path) -> None:
+    told = ("--fault", "503", "--rate", "0", "--text", "all is well", "--json")
+    with rehearsing(home, *told) as process:
+        response, body = ask(read_json(process)["url"])
+        assert response.status == 200
+        words = re.findall(rb'"content":"([^"]*)"', body)
+        assert b"".join(words) == b"all is well"
+
+
 def test_a_scenario_is_played(home: Path) -> None:
     file = home / "s.toml"
     file.write_text('[[step]]\nstatus = 500\n[[step]]\nfault = "cut"\nfault_after = 2')

@@ -1,6 +1,7 @@
 import csv
 import json
 import subprocess
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -37,6 +38,14 @@ def test_requests_are_shown_with_who_answered_and_what_it_cost(cli, ledger):
     assert cells[2][-2:] == ["$0.000390", "-$0.000195"]
     assert cells[3][-2:] == ["?", "?"]
     assert cells[5][1] == "Unreachable"
+
+
+@pytest.mark.parametrize("command", [("requests",), ("cost", "--by", "asked")])
+def test_a_name_cannot_write_to_the_terminal(cli, home, command):
+    fill(settings(home), [outcome("a", asked_model="\x1b[2J\nmine", wall_s=time.time())])
+    shown = cli(*command).out
+    assert "\x1b" not in shown
+    assert r"\x1b[2J\nmine" in shown
 
 
 def test_filters_narrow_it(cli, ledger):

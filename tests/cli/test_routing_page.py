@@ -12,7 +12,9 @@ from reshore.cli.main import run
 from reshore.routing.parsing import parse_policy
 from tests.cli.conftest import install
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", DOCS / "routing.md", DOCS / "migrate-from-openai.md"]
 _BLOCK = re.compile(r"<!-- checked(: file)? -->\n```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _ANYTHING = "…"
 
@@ -31,9 +33,9 @@ def _fits(printed: list[str], expected: list[str]) -> bool:
     return printed[:1] == expected[:1] and _fits(printed[1:], expected[1:])
 
 
-@pytest.mark.parametrize("name", ["routing.md", "migrate-from-openai.md"])
-def test_what_the_page_shows_is_what_happens(name, home, capsys):
-    page = (DOCS / name).read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_what_the_page_shows_is_what_happens(path, home, capsys):
+    page = path.read_text(encoding="utf-8")
     install(home, "llama3.2")
     install(home, "qwen2.5:7b")
     commands = 0
@@ -49,7 +51,7 @@ def test_what_the_page_shows_is_what_happens(name, home, capsys):
             printed = capsys.readouterr()
             lines = _lines(printed.out + printed.err)
             assert _fits(lines, _lines("\n".join(expected))), f"$ {command}\n" + "\n".join(lines)
-    assert commands >= page.count("<!-- checked -->") > 1
+    assert commands >= page.count("<!-- checked -->") > 0
 
 
 _EXAMPLES = {"A": "local", "B": "cloud", "MODEL": "m", "UPSTREAM": "u", "…": "finish"}

@@ -21,7 +21,7 @@ from reshore.cli.ledger_options import (
     moment_ms,
     now,
 )
-from reshore.cli.output import Json, note, print_aligned, print_json
+from reshore.cli.output import Json, note, print_aligned, print_json, visible
 from reshore.config import load
 from reshore.ledger.database import reading
 from reshore.ledger.queries import DAY_MS, By, Filter, Sum, sums
@@ -97,7 +97,7 @@ def _table(by: By, lines: list[Sum], totals: list[Sum]) -> None:
     for title in _TITLES:
         table.add_column(title, justify="right")
     for line in lines:
-        table.add_row(*map(Text, (_group(line, by) or "-", *_cells(line))))
+        table.add_row(*map(Text, (visible(_group(line, by) or "-"), *_cells(line))))
     if len(lines) > 1:
         for total in totals:
             table.add_row(*(Text(cell, style="bold") for cell in ("total", *_cells(total))))

@@ -36,7 +36,7 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for title in titles:
         table.add_column(title, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text("\n".join(map(visible, cell.split("\n")))) for cell in row))
     print_aligned(table)
 
 
@@ -47,6 +47,13 @@ def print_aligned(table: Table) -> None:
         console.print(table)
     # Rich pads the last column, too; nobody wants to copy those blanks.
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def visible(text: str) -> str:
+    """`text` on one line, with `\\x1b` for what a terminal would obey: names come from clients."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def parameter_text(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -45,38 +46,42 @@ def command(
     scenario: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Faults in a row, from a TOML file.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Chooses which requests fail.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Chooses which requests fail.")
+    ] = None,
     port: Annotated[int, typer.Option(help="Where to listen on 127.0.0.1; 0: a free port.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Be an upstream that fails as it is told, to rehearse what happens then; no model needed."""
-    script = named_fault(fault) if fault else Script()
-    wishes = {
-        "rate": rate,
-        "fault_after": after,
-        "retry_after_s": retry_after,
-        "text": text,
-        "tokens": tokens,
-        "ttft_ms": ttft_ms or None,
-        "gap_ms": gap_ms or None,
-    }
-    given = {name: value for name, value in wishes.items() if value is not None}
-    script = msgspec.structs.replace(script, **given)
-    plan = Scenario(step=(script,), seed=seed)
+    answers = {"text": text, "tokens": tokens, "ttft_ms": ttft_ms or None, "gap_ms": gap_ms or None}
+    failures = {"rate": rate, "fault_after": after, "retry_after_s": retry_after}
+    well = _changed(Script(), answers)
+    script = _changed(named_fault(fault) if fault else Script(), {**answers, **failures})
+    plan = Scenario(step=(script,))
     if scenario is not None:
         if script != Script():
             raise Failure(ExitCode.USAGE, "a scenario says itself what happens; leave the rest out")
         plan = load_scenario(scenario)
+    if seed is not None:
+        plan = msgspec.structs.replace(plan, seed=seed)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_serve(plan, port, as_json=as_json))
+        runner.run(_serve(plan, well, port, as_json=as_json))
 
 
-async def _serve(scenario: Scenario, port: int, *, as_json: bool) -> None:
-    """Serve until a signal comes."""
+def _changed(script: Script, wishes: Mapping[str, object]) -> Script:
+    """`script` with what is wished for; None is no wish."""
+    given = {name: value for name, value in wishes.items() if value is not None}
+    return msgspec.structs.replace(script, **given)
+
+
+async def _serve(scenario: Scenario, well: Script, port: int, *, as_json: bool) -> None:
+    """Serve until a signal comes; `well` answers what does not fail."""
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     for number in _SIGNALS:
         loop.add_signal_handler(number, stopped.set)
-    async with ScriptedUpstream(*scenario.step, seed=scenario.seed, port=port, keep=0) as upstream:
+    async with ScriptedUpstream(
+        *scenario.step, otherwise=well, seed=scenario.seed, port=port, keep=0
+    ) as upstream:
         if as_json:
             print_json({"url": upstream.url, "pid": os.getpid()})
         else:

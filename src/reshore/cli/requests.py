@@ -29,7 +29,7 @@ from reshore.cli.ledger_options import (
     moment_ms,
     now,
 )
-from reshore.cli.output import Json, note, print_aligned, print_json
+from reshore.cli.output import Json, note, print_aligned, print_json, visible
 from reshore.config import Config, load
 from reshore.ledger.database import reading
 from reshore.ledger.export import export
@@ -171,8 +171,8 @@ def _fitting() -> list[bool]:
 def _cells(row: Row) -> tuple[str, ...]:
     return (
         datetime.fromtimestamp(row["arrived_ms"] / 1000).strftime("%m-%d %H:%M:%S"),
-        row["asked_model"] or "-",
-        _who(row),
+        visible(row["asked_model"] or "-"),
+        visible(_who(row)),
         row["side"] or "-",
         f"{row['status'] or '-'}",
         _number(row["prompt_tokens"]),

@@ -8,7 +8,14 @@ from collections.abc import Iterable, Mapping
 from rich.table import Table
 from rich.text import Text
 
-from reshore.cli.output import human_span, note, print_aligned, print_json, print_table
+from reshore.cli.output import (
+    human_span,
+    note,
+    print_aligned,
+    print_json,
+    print_table,
+    visible,
+)
 from reshore.config import RouteConfig
 from reshore.errors import RouteNotFound
 from reshore.routing.explain import Explained
@@ -201,5 +208,5 @@ def _print_pairs(rows: Mapping[str, str]) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows.items():
-        table.add_row(Text(name), Text(value))
+        table.add_row(Text(name), Text(visible(value)))
     print_aligned(table)

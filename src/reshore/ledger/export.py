@@ -13,6 +13,8 @@ from reshore.ledger.report import exported
 from reshore.ledger.schema import requests
 
 SUFFIXES = (".csv", ".parquet")
+# What spreadsheets take a cell for a formula by (OWASP, "CSV Injection").
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _MONEY = ("cost_usd", "list_usd", "saving_usd")
 
 
@@ -59,7 +61,7 @@ def _cells(row: Row) -> Iterator[Any]:
             yield value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         elif name in _MONEY and value is not None:
             yield f"{value:f}"
-        elif isinstance(value, str) and value[:1] in ("=", "+", "-", "@"):
+        elif isinstance(value, str) and value.startswith(_FORMULA):
             yield f"'{value}"  # a client's text must not become a spreadsheet's formula
         else:
             yield value

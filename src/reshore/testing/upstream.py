@@ -48,6 +48,7 @@ class ScriptedUpstream:
 
     Args:
         scripts: none: plain answers.
+        otherwise: answers those requests that the `rate` of a script leaves out.
         seed: of the choice for scripts with a rate.
         models: that it lists.
         choose: the script for one request, say by its key; None leaves it to `scripts`. One that is
@@ -65,6 +66,7 @@ class ScriptedUpstream:
     def __init__(
         self,
         *scripts: Script,
+        otherwise: Script = _PLAIN,
         seed: int = 0,
         models: tuple[str, ...] = MODELS,
         choose: Callable[[Received], Script | None] | None = None,
@@ -76,6 +78,7 @@ class ScriptedUpstream:
         self.requests: deque[Received] = deque(maxlen=keep)
         self.connections = 0
         self._steps = deque(scripts or (_PLAIN,))
+        self._otherwise = otherwise
         self._used = 0  # requests that the first of the steps was for
         self._outage_due = False
         self._random = random.Random(seed)
@@ -209,7 +212,7 @@ class ScriptedUpstream:
         self._used += 1
         if self._used >= step.times and len(self._steps) > 1:
             self._next_step()
-        return step if step.rate >= 1 or self._random.random() < step.rate else _PLAIN
+        return step if step.rate >= 1 or self._random.random() < step.rate else self._otherwise
 
     def _next_step(self) -> None:
         self._used = 0

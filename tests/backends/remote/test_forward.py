@@ -124,6 +124,21 @@ async def test_a_word_on_our_key_is_not_passed_on(connect: Connect, status: int)
     assert "sk-o" not in f"{caught.value} {caught.value.body!r}"
 
 
+@pytest.mark.parametrize("status", [400, 429, 500])
+async def test_an_error_that_repeats_our_key_is_redacted(connect: Connect, status: int) -> None:
+    async def script(peer: Peer, seen: Seen) -> None:
+        await peer.reply(b'{"error":{"message":"bad sk-one"}}', status=status)
+
+    async with (
+        upstream(script) as served,
+        connect(served.url).forward(TARGET, "GET", "/v1/files", []) as answer,
+    ):
+        body = b"".join([frame async for frame in answer.frames])
+    assert body == b'{"error":{"message":"bad [key]"}}'
+    assert (b"content-length", b"%d" % len(body)) in answer.headers
+    assert answer.status == status
+
+
 async def test_a_redirect_is_not_followed(connect: Connect) -> None:
     async def script(peer: Peer, seen: Seen) -> None:
         await peer.reply(b"", status=302, location="http://127.0.0.1:1/")

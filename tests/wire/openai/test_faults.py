@@ -52,6 +52,8 @@ def test_a_part_of_another_shape_counts_as_absent() -> None:
     assert seen.usage is not None
     assert seen.usage.usage() == Usage(prompt_tokens=3)
     assert not seen.is_fault()
+    for count in ("-1", "9223372036854775807"):
+        assert glance(b'{"model":"m","usage":{"prompt_tokens":%b}}' % count.encode()).usage is None
     odd = glance(b'{"model":7,"choices":[{"finish_reason":"stop"}],"error":{"message":"x"}}')
     assert odd.model is None
     assert odd.choices is not None

@@ -40,6 +40,8 @@ def test_it_does_not_matter_where_the_pieces_end(before: int, size: int) -> None
         b'{"usage":null}',
         b'{"usage":{}}',
         b'{"usage":{"input_tokens":"three"}}',
+        b'{"usage":{"input_tokens":-3}}',
+        b'{"usage":{"input_tokens":9223372036854775807}}',
         b'{"usage":{"input_tokens":3',
         b'{"text":"\\"usage\\":{\\"input_tokens\\":3}"}',
         b"\xff\xfe",

@@ -57,11 +57,15 @@ async def forward(peer: Peer, request: Forwarded) -> AsyncIterator[Answer]:
     async with peer.slot():
         try:
             response = await opening.begin()
-            async with aclosing(_frames(peer, response)) as frames:
+            headers, frames = forwarded_headers(response.headers), _frames(peer, response)
+            if opening.fault is not None:
+                headers = _measured(headers, opening.fault)
+                frames = _once(opening.fault)
+            async with aclosing(frames):
                 yield Answer(
                     target=request.target,
                     status=response.status,
-                    headers=forwarded_headers(response.headers),
+                    headers=headers,
                     frames=frames,
                     stream="content-length" not in response.headers,
                 )
@@ -70,11 +74,16 @@ async def forward(peer: Peer, request: Forwarded) -> AsyncIterator[Answer]:
 
 
 class _Forwarding:
-    """One request while it is sent. Belongs to its task."""
+    """One request while it is sent. Belongs to its task.
+
+    Attributes:
+        fault: the body of an error, which is read here because it may repeat a key.
+    """
 
     def __init__(self, peer: Peer, request: Forwarded) -> None:
         self._peer = peer
         self._request = request
+        self.fault: bytes | None = None
         self._response: aiohttp.ClientResponse | None = None
         self._body_error: Exception | None = None
 
@@ -111,6 +120,8 @@ class _Forwarding:
         if response.status == 429:
             wait_s = retry_after_s(response.headers, wall_s=peer.clock.wall())
             peer.keys.limited(key, model, wait_s)
+        if response.status >= 400 and request.method != "HEAD":
+            self.fault = await peer.read_fault(response)
         return response
 
     async def _watched(self, body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
@@ -121,6 +132,16 @@ class _Forwarding:
         except Exception as error:
             self._body_error = error
             raise
+
+
+def _measured(headers: HeaderList, body: bytes) -> HeaderList:
+    """`headers` with the length of `body`."""
+    others = [header for header in headers if header[0] != b"content-length"]
+    return [*others, (b"content-length", b"%d" % len(body))]
+
+
+async def _once(body: bytes) -> AsyncGenerator[bytes, None]:
+    yield body
 
 
 async def _frames(peer: Peer, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:

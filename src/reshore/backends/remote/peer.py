@@ -27,7 +27,7 @@ from reshore.errors import (
 from reshore.wire.openai.encode import encode_error
 
 # An error that is longer is cut; nobody reads on.
-_REFUSAL_BYTES = 256 * 1024
+_FAULT_BYTES = 256 * 1024
 
 
 class Peer:
@@ -136,13 +136,20 @@ class Peer:
         self, response: aiohttp.ClientResponse, key: Key | None, model: str
     ) -> NoReturn:
         """Raise what a reply that is no success means, and have its key rest."""
-        body = self.keys.redact(await _read_cut(response))
+        body = await self.read_fault(response)
         error = refusal(
             self.name, response.status, response.headers, body, wall_s=self.clock.wall()
         )
         if isinstance(error, UpstreamStatus):
             self._rest(error, key, model)
         raise error
+
+    async def read_fault(self, response: aiohttp.ClientResponse) -> bytes:
+        """The beginning of an error's body, without our keys."""
+        pieces = bytearray()
+        while len(pieces) < _FAULT_BYTES and (data := await response.content.readany()):
+            pieces += data
+        return self.keys.redact(bytes(pieces[:_FAULT_BYTES]))
 
     def _rest(self, error: UpstreamStatus, key: Key | None, model: str) -> None:
         if error.status == 429:
@@ -189,14 +196,6 @@ class Peer:
 def _reason(error: BaseException) -> str:
     cause = getattr(error, "os_error", error)
     return getattr(cause, "strerror", None) or str(cause)[:200] or type(cause).__name__
-
-
-async def _read_cut(response: aiohttp.ClientResponse) -> bytes:
-    """The beginning of a body."""
-    pieces = bytearray()
-    while len(pieces) < _REFUSAL_BYTES and (data := await response.content.readany()):
-        pieces += data
-    return bytes(pieces[:_REFUSAL_BYTES])
 
 
 def content_type(headers: Mapping[str, str]) -> str:

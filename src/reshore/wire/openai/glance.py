@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from reshore.types import Usage
 
 T = TypeVar("T")
+
+# Far beyond any context. Sums of counts without a bound would break a ledger's 64 bits one day.
+TokenCount = Annotated[int, Meta(ge=0, le=10**12)]
 
 # Some servers write the field into every reply.
 _NO_ERROR = (b"null", b"{}", b'""', b"false")
 
 
 class _PromptDetails(Struct, gc=False):
-    cached_tokens: int | None = None
+    cached_tokens: TokenCount | None = None
 
 
 class _CompletionDetails(Struct, gc=False):
-    reasoning_tokens: int | None = None
+    reasoning_tokens: TokenCount | None = None
 
 
 class UsageBody(Struct, gc=False):
     """OpenAI's `usage`, and what DeepSeek calls its cached tokens."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: TokenCount | None = None
+    completion_tokens: TokenCount | None = None
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
-    prompt_cache_hit_tokens: int | None = None
+    prompt_cache_hit_tokens: TokenCount | None = None
 
     def usage(self) -> Usage:
         prompt, completion = self.prompt_tokens_details, self.completion_tokens_details

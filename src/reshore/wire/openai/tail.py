@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from reshore.types import Usage
+from reshore.wire.openai.glance import TokenCount
 
 # What may stand behind the counts: the tools of a response, say, which it repeats.
 _KEPT_BYTES = 64 * 1024
@@ -25,19 +26,19 @@ _decoder = json.JSONDecoder()
 
 
 class _Details(Struct, gc=False):
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
+    cached_tokens: TokenCount | None = None
+    reasoning_tokens: TokenCount | None = None
 
 
 class _Usage(Struct, gc=False):
     """Of `/v1/responses` and what came after it, or of what came before."""
 
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    input_tokens: TokenCount | None = None
+    output_tokens: TokenCount | None = None
     input_tokens_details: _Details | None = None
     output_tokens_details: _Details | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: TokenCount | None = None
+    completion_tokens: TokenCount | None = None
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
 
