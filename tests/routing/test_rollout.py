@@ -287,6 +287,21 @@ def test_without_a_guard_of_errors_or_latency_answers_change_nothing():
     assert isinstance(tied(rollout, 300, at_s=600), Promote)
 
 
+def test_what_is_abandoned_has_nothing_due():
+    rollout = kept(begun())
+    rollout.tick(START_S + 600)
+    rollout.abandon()
+    assert (rollout.state, rollout.due, rollout.share) == ("aborted", None, 0.0)
+    assert first(rollout.pair("loss", START_S) for _ in range(100)) is None
+
+
+def test_one_that_is_over_stays_what_it_is_when_it_is_abandoned():
+    rollout = begun()
+    first(rollout.pair("loss", START_S) for _ in range(100))
+    rollout.abandon()
+    assert (rollout.state, rollout.due) == ("rolled back", None)
+
+
 class Life(RuleBasedStateMachine):
     """Whatever comes in whatever order: a rollout only goes on or ends, and a restart at any
     moment changes nothing."""

@@ -12,9 +12,11 @@ from reshore.errors import ConfigError, RouteNotFound
 from reshore.routing.parsing import parse_policy
 from reshore.routing.policy import Local, Route
 from reshore.routing.snapshot import (
+    Note,
     Snapshot,
     Written,
     differences,
+    numbered,
     restored,
     table_digest,
     unwritten,
@@ -53,6 +55,7 @@ snapshots = st.builds(
     parent=st.integers(0, 10**6),
     restores=st.none() | st.integers(0, 10**6),
     imported=st.none() | st.text("0123456789abcdef", max_size=64),
+    evidence=st.none() | st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5)),
 )
 
 
@@ -83,6 +86,20 @@ def test_the_form_is_stable() -> None:
             }
         },
     }
+
+
+def test_a_version_without_evidence_is_written_as_before_there_was_any() -> None:
+    form = msgspec.json.encode(written(Snapshot(number=1)))
+    assert b"evidence" not in form
+    assert unwritten(msgspec.json.decode(form, type=Written)).evidence is None
+
+
+def test_evidence_belongs_to_the_version_that_rests_on_it() -> None:
+    note = Note(author="rollout", evidence={"pairs": 200})
+    first = numbered(Snapshot(), note, number=1, parent=0, time_s=1.0)
+    assert first.evidence == {"pairs": 200}
+    later = numbered(with_override(first, "cloud"), Note(), number=2, parent=1, time_s=2.0)
+    assert later.evidence is None
 
 
 def test_a_policy_that_cannot_be_read_names_its_route() -> None:

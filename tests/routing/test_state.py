@@ -361,3 +361,16 @@ def test_damaged_files_are_told_and_do_not_keep_a_server_from_starting(tmp_path:
     assert "000003.json is damaged" in state.warnings[0]
     assert state.set(route("x"), ADA).after.number == 4
     assert opened(tmp_path).warnings == ()
+
+
+def test_what_a_route_was_is_put_back_without_asking_whether_it_can_work(tmp_path: Path) -> None:
+    gone = route("gpt-4o", "cloud:gone")
+    with pytest.raises(RouteError, match="no upstream 'gone'"):
+        opened(tmp_path).set(gone, ADA)
+    state = opened(tmp_path)
+    assert state.put_back("gpt-4o", gone, ADA).after.number == 1
+    assert texts(state) == {"gpt-4o": "cloud:gone"}
+    with pytest.raises(RouteConflict):
+        state.put_back("gpt-4o", None, ADA, if_version=7)
+    assert state.put_back("gpt-4o", None, ADA, if_version=1).after.routes == ()
+    assert state.put_back("gpt-4o", None, ADA).after.number == 2

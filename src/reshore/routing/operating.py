@@ -105,6 +105,7 @@ class Past(Struct, frozen=True, kw_only=True):
     Attributes:
         in_force: it decides now.
         changes: against the version before it.
+        evidence: what it rests on, None where nothing was told (`Snapshot.evidence`).
         problem: why it was never in force, or cannot be read; the rest is unknown then.
     """
 
@@ -116,6 +117,7 @@ class Past(Struct, frozen=True, kw_only=True):
     parent: int = 0
     restores: int | None = None
     changes: list[str] = []
+    evidence: dict[str, Any] | None = None
     problem: str = ""
 
 
@@ -266,6 +268,7 @@ class Operator:
             parent=version.parent,
             restores=version.restores,
             changes=changes,
+            evidence=version.evidence,
         )
 
 

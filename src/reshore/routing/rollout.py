@@ -6,6 +6,7 @@
     running, paused, promoting ── a guard is certainly broken ──▶ rolled back
     running ── pause ──▶ paused ── resume ──▶ running
     running, paused, promoting ── abort ──▶ aborted
+    running, paused, promoting ── somebody else changed the route ──▶ aborted, nothing is due
 
 Evidence comes in one event at a time and is looked at after each: the tests hold at all times at
 once (docs/statistics.md). Every step starts with none; only what is known of the other side's
@@ -195,6 +196,15 @@ class Rollout(Struct, kw_only=True):
         move = RollBack(why=why, evidence=self._evidence(now_s))
         self.due = move
         return move
+
+    def abandon(self) -> None:
+        """Give up and leave the routes as they are: somebody else has changed them.
+
+        What was due is not due any more. Nothing happens to one that is over.
+        """
+        self.due = None
+        if self.state not in OVER:
+            self.state = "aborted"
 
     def standing(self, now_s: float) -> Standing:
         """How it stands, what is missing, and how long that may take. Some milliseconds."""

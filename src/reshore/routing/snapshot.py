@@ -33,6 +33,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         restores: the version whose content it has, if it is a rollback.
         imported: digest of the `[routes]` table that was read last; a table of the same content
             is not read again.
+        evidence: what the change rests on, as JSON has it: of a rollout's step, its pairs and
+            guards; None for what somebody just wished.
     """
 
     number: int = 0
@@ -44,6 +46,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     parent: int = 0
     restores: int | None = None
     imported: str | None = None
+    evidence: dict[str, Any] | None = None
 
     @property
     def content_of(self) -> int:
@@ -64,6 +67,7 @@ class Note(Struct, frozen=True, kw_only=True):
 
     author: str = ""
     reason: str = ""
+    evidence: dict[str, Any] | None = None
 
 
 def numbered(changed: Snapshot, note: Note, *, number: int, parent: int, time_s: float) -> Snapshot:
@@ -75,6 +79,7 @@ def numbered(changed: Snapshot, note: Note, *, number: int, parent: int, time_s:
         time_s=time_s,
         author=note.author,
         reason=note.reason,
+        evidence=note.evidence,
     )
 
 
@@ -165,8 +170,12 @@ def route_text(route: Route) -> str:
     return f"{route.text} [{', '.join(options)}]" if options else route.text
 
 
-class Written(Struct, frozen=True, kw_only=True):
-    """A snapshot as JSON has it, in files and for programs: policies are texts."""
+class Written(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A snapshot as JSON has it, in files and for programs: policies are texts.
+
+    Attributes:
+        evidence: is not there in versions that rest on none, nor in those of earlier releases.
+    """
 
     number: int
     time_s: float
@@ -177,6 +186,7 @@ class Written(Struct, frozen=True, kw_only=True):
     imported: str | None
     override: Side | None
     routes: dict[str, RouteConfig]
+    evidence: dict[str, Any] | None = None
 
 
 def written(snapshot: Snapshot) -> Written:
@@ -190,7 +200,8 @@ def written(snapshot: Snapshot) -> Written:
         restores=snapshot.restores,
         imported=snapshot.imported,
         override=snapshot.override,
-        routes={route.pattern: _config(route) for route in snapshot.routes},
+        routes={route.pattern: route_entry(route) for route in snapshot.routes},
+        evidence=snapshot.evidence,
     )
 
 
@@ -210,6 +221,18 @@ def unwritten(form: Written) -> Snapshot:
         imported=form.imported,
         override=form.override,
         routes=_ordered(read_routes(form.routes)),
+        evidence=form.evidence,
+    )
+
+
+def route_entry(route: Route) -> RouteConfig:
+    """A route as settings and files have it. Two routes are the same if these are."""
+    return RouteConfig(
+        policy=route.text,
+        local=route.local,
+        cloud=route.cloud,
+        pins=route.pins,
+        mix_embeddings=route.mix_embeddings,
     )
 
 
@@ -219,16 +242,6 @@ def _with_routes(snapshot: Snapshot, routes: tuple[Route, ...]) -> Snapshot:
 
 def _ordered(routes: tuple[Route, ...]) -> tuple[Route, ...]:
     return tuple(sorted(routes, key=attrgetter("pattern")))
-
-
-def _config(route: Route) -> RouteConfig:
-    return RouteConfig(
-        policy=route.text,
-        local=route.local,
-        cloud=route.cloud,
-        pins=route.pins,
-        mix_embeddings=route.mix_embeddings,
-    )
 
 
 def _given(entry: str | RouteConfig) -> dict[str, Any]:

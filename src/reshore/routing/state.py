@@ -196,6 +196,24 @@ class RoutingState:
             reason = note.reason or f"rollback to version {number}"
             return self._commit(changed, before, structs.replace(note, reason=reason))
 
+    def put_back(
+        self, pattern: str, route: Route | None, note: Note, *, if_version: int | None = None
+    ) -> Changed:
+        """Give a pattern the route that it had, or, with None, none.
+
+        As a rollback, it is not asked whether that route can work: it was in force before.
+
+        Raises:
+            RouteConflict, HistoryError: as `set`.
+        """
+
+        def changed(now: Snapshot) -> Snapshot:
+            if route is not None:
+                return with_route(now, route)
+            return now if now.route(pattern) is None else without_route(now, pattern)
+
+        return self._change(changed, note, if_version)
+
     def reload(self, config: Config) -> Changed:
         """Take over `[routes]`, `[aliases]` and `[privacy]`: all of them, or nothing.
 
