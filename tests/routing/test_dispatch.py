@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reshore.backends.answer import Call, Measured
+from reshore.backends.answer import Call, Measured, Spoken
 from reshore.clock import SystemClock
 from reshore.config import RoutingConfig
 from reshore.errors import (
@@ -36,6 +36,7 @@ from reshore.routing.plan import (
     Plan,
     ShadowPlan,
 )
+from reshore.routing.sample import Sample
 from reshore.testing import MovableClock, settle
 from reshore.types import Target
 from tests.routing.dispatching import Bench, local_side, only_this_task
@@ -48,12 +49,13 @@ DIED = Crashed("died", model="small")
 class Copies:
     """Stands for the worker that mirrors."""
 
+    compares: bool = False
     taken: list[tuple[Target, str, int]] = field(default_factory=list)
+    said: list[Spoken | None] = field(default_factory=list)
 
-    def offer(
-        self, call: Call, mirror: Target, *, request_id: str, size_bytes: int, started_s: float
-    ) -> None:
-        self.taken.append((mirror, request_id, size_bytes))
+    def offer(self, call: Call, mirror: Target, sample: Sample) -> None:
+        self.taken.append((mirror, sample.request_id, sample.size_bytes))
+        self.said.append(sample.said)
 
 
 MIRRORED = ShadowPlan(primary=ask(CLOUD), mirror=LOCAL)
@@ -68,6 +70,29 @@ async def test_a_copy_is_offered_when_the_client_has_its_answer() -> None:
         assert copies.taken == []
     assert copies.taken == [(LOCAL, "req_1", 9)]
     assert call.names() == ["big"]
+
+
+async def test_nothing_is_kept_of_an_answer_that_is_not_compared() -> None:
+    copies, call = Copies(), ScriptedCall()
+    await Bench(shadows=copies).read(call, MIRRORED)
+    assert [asked.keep_text for asked in call.asked] == [False]
+    assert copies.said == [None]
+
+
+async def test_what_the_client_got_is_kept_where_it_is_compared() -> None:
+    copies, call = Copies(compares=True), ScriptedCall()
+    await Bench(shadows=copies).read(call, MIRRORED)
+    (said,) = copies.said
+    assert said is not None
+    assert (said.target, said.text, said.finish_reason) == (CLOUD, "one two three", "stop")
+
+
+async def test_an_answer_of_two_models_is_compared_with_nothing() -> None:
+    copies = Copies(compares=True)
+    call = ScriptedCall({CLOUD: [Turn(frames=(b"one ", DIED), finish_reason=None)]})
+    both = FallbackPlan(plans=(ask(CLOUD), ask(SPARE)), resume=True)
+    await Bench(shadows=copies).read(call, ShadowPlan(primary=both, mirror=LOCAL))
+    assert copies.said == [None]
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from reshore.backends.answer import Call
+from reshore.backends.answer import Call, Spoken
 from reshore.clock import SystemClock
 from reshore.config.shadow import ShadowConfig
 from reshore.errors import Unreachable
+from reshore.routing.sample import Sample
 from reshore.routing.shadow import ShadowResult, ShadowWorker
 from reshore.testing import MovableClock, settle
 from reshore.types import Attempt, Target, Usage
@@ -52,14 +53,24 @@ class Scene:
     def _record(self, request_id: str, attempt: Attempt) -> None:
         self.late.append((request_id, attempt))
 
-    def offer(self, call: Call, mirror: Target = CLOUD, *, size_bytes: int = 10) -> None:
+    def offer(
+        self,
+        call: Call,
+        mirror: Target = CLOUD,
+        *,
+        size_bytes: int = 10,
+        said: Spoken | None = None,
+    ) -> None:
         self._count += 1
         self.worker.offer(
             call,
             mirror,
-            request_id=f"req_{self._count}",
-            size_bytes=size_bytes,
-            started_s=self.clock.monotonic() - 1.5,
+            Sample(
+                request_id=f"req_{self._count}",
+                size_bytes=size_bytes,
+                started_s=self.clock.monotonic() - 1.5,
+                said=said,
+            ),
         )
 
     def dropped(self) -> dict[str, int]:
@@ -106,10 +117,34 @@ async def test_whoever_compares_gets_the_text() -> None:
         scene.offer(ScriptedCall())
         scene.offer(ScriptedCall({CLOUD: [Turn(error=GONE)]}))
         await settle()
-        assert [(each.request_id, each.text) for each in scene.results] == [
-            ("req_1", "one two three"),
-            ("req_2", None),
-        ]
+        first, second = scene.results
+        assert (first.sample.request_id, second.sample.request_id) == ("req_1", "req_2")
+        assert first.said is not None
+        assert (first.said.target, first.said.text) == (CLOUD, "one two three")
+        assert second.said is None
+        assert second.attempt.error == "Unreachable"
+
+
+async def test_what_clients_got_counts_among_what_is_held() -> None:
+    config = ShadowConfig(concurrency=1, queue_bytes=100)
+    async with working(Scene(config, keep_results=True)) as scene:
+        call = ScriptedCall({CLOUD: [Turn(gate=asyncio.Event())]})
+        scene.offer(call, said=Spoken(target=LOCAL, text="x" * 60))
+        assert scene.worker.state().held_bytes == 70
+        scene.offer(call, said=Spoken(target=LOCAL, text="x" * 30))
+        assert scene.dropped() == {"bytes": 1}
+    assert scene.worker.state().held_bytes == 0
+
+
+async def test_a_copy_with_an_endless_answer_is_ended() -> None:
+    config = ShadowConfig(queue_bytes=100)
+    async with working(Scene(config, keep_results=True)) as scene:
+        endless = Turn(frames=(b"x" * 60, b"x" * 60, asyncio.Event()))
+        scene.offer(ScriptedCall({CLOUD: [endless]}))
+        await settle()
+        assert scene.dropped() == {"bytes": 1}
+        assert scene.results[0].said is None
+        assert scene.late[0][1].error == "Cancelled"
 
 
 @pytest.mark.parametrize(

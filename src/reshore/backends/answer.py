@@ -7,10 +7,11 @@ opens answers, waits for their first event, keeps one and closes the others.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import field as dataclass_field
+from typing import Any, Protocol
 
 from msgspec import Struct, field
 
@@ -22,6 +23,7 @@ from reshore.types import (
     Timings,
     TokenLogprob,
     ToolCall,
+    ToolCallDelta,
     Usage,
 )
 
@@ -35,6 +37,7 @@ class Measured:
     Attributes:
         model: the name that whoever answers gives itself.
         text: what was said so far, where it is kept (`Call.open(keep_text=True)`), of choice 0.
+        calls: the pieces of its tool calls, where the text is kept.
     """
 
     model: str | None = None
@@ -42,6 +45,7 @@ class Measured:
     timings: Timings | None = None
     finish_reason: FinishReason | str | None = None
     text: list[str] | None = None
+    calls: list[ToolCallDelta] = dataclass_field(default_factory=list)
 
 
 class Answer(Struct, frozen=True):
@@ -64,6 +68,58 @@ class Answer(Struct, frozen=True):
     frames: AsyncIterator[bytes]
     stream: bool = False
     measured: Measured = field(default_factory=Measured)
+
+
+class Spoken(Struct, frozen=True, kw_only=True):
+    """What an answer that has ended says, of choice 0."""
+
+    target: Target
+    text: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish_reason: FinishReason | str | None = None
+
+    @property
+    def size(self) -> int:
+        """Characters."""
+        return len(self.text) + sum(len(call.arguments) for call in self.tool_calls)
+
+
+def spoken(target: Target, measured: Measured) -> Spoken | None:
+    """What was said; None where it was not kept."""
+    if measured.text is None:
+        return None
+    return Spoken(
+        target=target,
+        text="".join(measured.text),
+        tool_calls=whole_calls(measured.calls),
+        finish_reason=measured.finish_reason,
+    )
+
+
+def whole_calls(deltas: Iterable[ToolCallDelta]) -> tuple[ToolCall, ...]:
+    """Tool calls out of their pieces."""
+    calls: dict[int, list[ToolCallDelta]] = {}
+    for delta in deltas:
+        calls.setdefault(delta.index, []).append(delta)
+    return tuple(
+        ToolCall(
+            id=next((piece.id for piece in pieces if piece.id), ""),
+            name=next((piece.name for piece in pieces if piece.name), ""),
+            arguments="".join(piece.arguments for piece in pieces),
+        )
+        for pieces in calls.values()
+    )
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """A chat as its client asked for it.
+
+    Attributes:
+        body: the request in the client's dialect.
+    """
+
+    request: ChatRequest
+    body: dict[str, Any]
 
 
 class Draft(Protocol):
@@ -115,6 +171,14 @@ class Call(Protocol):
 
     @property
     def stream(self) -> bool: ...
+
+    def question(self) -> Question | None:
+        """What was asked; None where it is no chat.
+
+        Raises:
+            RequestError: it cannot be understood.
+        """
+        ...
 
     def open(
         self, target: Target, *, key: int = 0, keep_text: bool = False

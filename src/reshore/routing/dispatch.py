@@ -17,7 +17,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Protocol
 
-from reshore.backends.answer import Answer, Call
+from reshore.backends.answer import Answer, Call, spoken
 from reshore.clock import Clock, SystemClock
 from reshore.config.routing import RoutingConfig
 from reshore.routing.breaker import Breakers, BreakerState
@@ -26,6 +26,7 @@ from reshore.routing.hedge import hedge
 from reshore.routing.journal import Journal
 from reshore.routing.plan import Ask, CascadePlan, FallbackPlan, HedgePlan, Plan, ShadowPlan
 from reshore.routing.retry import Retries
+from reshore.routing.sample import Sample, sample_of
 from reshore.routing.trying import Manner, Means, Trying
 from reshore.types import Target
 
@@ -50,9 +51,12 @@ class Cascade(Protocol):
 class Shadows(Protocol):
     """Takes copies of requests, to be answered for nobody (`routing/shadow.py`)."""
 
-    def offer(
-        self, call: Call, mirror: Target, *, request_id: str, size_bytes: int, started_s: float
-    ) -> None:
+    @property
+    def compares(self) -> bool:
+        """Whether what clients got is held beside what copies are answered."""
+        ...
+
+    def offer(self, call: Call, mirror: Target, sample: Sample) -> None:
         """Take a copy or drop it, at once and without raising anything."""
         ...
 
@@ -142,14 +146,13 @@ class Dispatcher:
     async def _mirrored(
         self, call: Call, plan: ShadowPlan, journal: Journal, manner: Manner
     ) -> AsyncIterator[Answer]:
-        async with self.carry_out(call, plan.primary, journal, manner) as answer:
+        shadows = self._shadows
+        compares = shadows is not None and shadows.compares
+        inner = manner._replace(keep_text=True) if compares else manner
+        async with self.carry_out(call, plan.primary, journal, inner) as answer:
             yield answer
         # Reached when the client has its whole answer: what failed or was left has no copy.
-        if self._shadows is not None:
-            self._shadows.offer(
-                call,
-                plan.mirror,
-                request_id=journal.request_id,
-                size_bytes=journal.size_bytes,
-                started_s=journal.started_s,
-            )
+        if shadows is not None:
+            kept = compares and not journal.mixed
+            said = spoken(answer.target, answer.measured) if kept else None
+            shadows.offer(call, plan.mirror, sample_of(journal, plan.share, said))

@@ -154,6 +154,7 @@ def _add(whole: Measured, part: Measured) -> None:
         return
     if whole.text is not None:
         whole.text = None if part.text is None else whole.text + part.text
+        whole.calls += part.calls
     whole.finish_reason = part.finish_reason
     whole.usage = part.usage or whole.usage
 

@@ -113,6 +113,9 @@ class Journal:
         request_id: for log lines and for mirrored copies.
         size_bytes: of the request's body, for bounds on mirrored copies.
         started_s: when the request arrived, on `clock`'s monotonic scale; None: now.
+        wall_s: the same in seconds since the epoch.
+        route: the pattern that it fell under, "" for none.
+        key: which API key asked, as in `Outcome.key`.
 
     Attributes:
         notes: what came of it that could not be known when it was decided, in a few words each;
@@ -126,14 +129,25 @@ class Journal:
         request_id: str = "",
         size_bytes: int = 0,
         started_s: float | None = None,
+        wall_s: float = 0.0,
+        route: str = "",
+        key: str | None = None,
     ) -> None:
         self.request_id = request_id
         self.size_bytes = size_bytes
+        self.wall_s = wall_s
+        self.route = route
+        self.key = key
         self._clock = clock
         self.started_s = clock.monotonic() if started_s is None else started_s
         self.notes: list[str] = []
         self._lines: list[Line] = []
         self._answered: Measured | None = None
+
+    @property
+    def mixed(self) -> bool:
+        """Whether what the client got was begun by one target and gone on with by another."""
+        return any(line.origin is not None for line in self._lines)
 
     def begin(self, role: AttemptRole, target: Target) -> Line:
         """An attempt begins now."""

@@ -86,10 +86,14 @@ class CascadePlan(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class ShadowPlan(Struct, frozen=True, kw_only=True, tag=True):
-    """`primary` answers; afterwards `mirror` gets a copy, whose answer nobody waits for."""
+    """`primary` answers; afterwards `mirror` gets a copy, whose answer nobody waits for.
+
+    `share` is how likely such a request was to get one, above 0 and at most 1.
+    """
 
     primary: Plan
     mirror: Target
+    share: float = 1.0
 
 
 Plan = Ask | FallbackPlan | HedgePlan | CascadePlan | ShadowPlan

@@ -192,4 +192,4 @@ class Planner:
             case.why.append(f"not shadowed: {policy.mirror} is not configured")
             return primary
         case.why.append(f"shadowed by {policy.mirror}")
-        return ShadowPlan(primary=primary, mirror=mirror)
+        return ShadowPlan(primary=primary, mirror=mirror, share=policy.share)

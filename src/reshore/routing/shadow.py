@@ -17,18 +17,19 @@ from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from reshore.backends.answer import Call
+from reshore.backends.answer import Call, Measured, Spoken, spoken
 from reshore.clock import Clock
 from reshore.config.shadow import ShadowConfig
 from reshore.errors import BackendTimeout
 from reshore.routing.failure import told
 from reshore.routing.journal import Journal, Line
+from reshore.routing.sample import Sample
 from reshore.types import Attempt, Target
 
 log = logging.getLogger("reshore.routing")
 
-# Why a copy has no answer: too many wait; too many bytes are held; it waited too long; a client
-# wanted the engines; the server ends.
+# Why a copy has no answer: too many wait; too many bytes are held, or its answer has too many; it
+# waited too long; a client wanted the engines; the server ends.
 Dropped = Literal["queue", "bytes", "late", "yielded", "closing"]
 
 # How often waiting copies are looked at, and running ones: what is late ends at most so much later.
@@ -48,12 +49,14 @@ class ShadowResult(Struct, frozen=True, kw_only=True):
     """What a copy was answered.
 
     Attributes:
-        text: what was said; None where it failed.
+        call: the request.
+        said: None where it failed.
     """
 
-    request_id: str
+    sample: Sample
+    call: Call
     attempt: Attempt
-    text: str | None = None
+    said: Spoken | None = None
 
 
 class ShadowState(Struct, frozen=True, kw_only=True):
@@ -61,7 +64,7 @@ class ShadowState(Struct, frozen=True, kw_only=True):
 
     Attributes:
         waiting, running: now.
-        held_bytes: request bodies of both.
+        held_bytes: request bodies of both, and what their clients were answered if that is kept.
         answered, failed: copies that were sent.
         dropped: those that were not, or not to the end, by reason.
     """
@@ -77,9 +80,7 @@ class ShadowState(Struct, frozen=True, kw_only=True):
 class _Copy(NamedTuple):
     call: Call
     mirror: Target
-    request_id: str
-    size_bytes: int
-    arrived_s: float
+    sample: Sample
     until_s: float
 
 
@@ -168,26 +169,29 @@ class ShadowWorker:
             dropped=dict(self._dropped),
         )
 
-    def offer(
-        self, call: Call, mirror: Target, *, request_id: str, size_bytes: int, started_s: float
-    ) -> None:
+    @property
+    def compares(self) -> bool:
+        """Whether somebody gets the answers."""
+        return self._on_result is not None
+
+    def offer(self, call: Call, mirror: Target, sample: Sample) -> None:
         """Take a copy, or drop it and count that; at once, and never raising anything."""
         try:
             until_s = self._clock.monotonic() + self._config.timeout_s
-            self._take(_Copy(call, mirror, request_id, size_bytes, started_s, until_s))
+            self._take(_Copy(call, mirror, sample, until_s))
         except Exception:
-            log.exception("a copy could not be taken", extra={"request_id": request_id})
+            log.exception("a copy could not be taken", extra={"request_id": sample.request_id})
 
     def _take(self, copy: _Copy) -> None:
         may_run = self._may_run(copy)
         if self._closed:
             self._dropped["closing"] += 1
-        elif self._held_bytes + copy.size_bytes > self._config.queue_bytes:
+        elif self._held_bytes + copy.sample.held_bytes > self._config.queue_bytes:
             self._dropped["bytes"] += 1
         elif not may_run and len(self._waiting) >= self._config.queue:
             self._dropped["queue"] += 1
         else:
-            self._held_bytes += copy.size_bytes
+            self._held_bytes += copy.sample.held_bytes
             if may_run:
                 self._run(copy)
             else:
@@ -197,7 +201,7 @@ class ShadowWorker:
 
     def _forget(self, why: Dropped) -> None:
         """Drop the copy that has waited longest."""
-        self._held_bytes -= self._waiting.popleft().size_bytes
+        self._held_bytes -= self._waiting.popleft().sample.held_bytes
         self._dropped[why] += 1
 
     def _may_run(self, copy: _Copy) -> bool:
@@ -237,9 +241,9 @@ class ShadowWorker:
     def _run(self, copy: _Copy) -> None:
         journal = Journal(
             self._clock,
-            request_id=copy.request_id,
-            size_bytes=copy.size_bytes,
-            started_s=copy.arrived_s,
+            request_id=copy.sample.request_id,
+            size_bytes=copy.sample.size_bytes,
+            started_s=copy.sample.started_s,
         )
         line = journal.begin("shadow", copy.mirror)
         run = _Run(copy, line, self._clock.monotonic() + self._config.timeout_s)
@@ -250,22 +254,23 @@ class ShadowWorker:
 
     async def _answer(self, run: _Run) -> None:
         copy, line = run.copy, run.line
-        keep_text = self._on_result is not None
-        async with copy.call.open(copy.mirror, keep_text=keep_text) as answer:
+        async with copy.call.open(copy.mirror, keep_text=self.compares) as answer:
             line.begun(answer)
+            said = _Counted(answer.measured)
             async for _ in answer.frames:
-                pass
+                if said.size() > self._config.queue_bytes:
+                    run.give_up("bytes")
             line.end()
 
     def _ended(self, run: _Run, task: asyncio.Task[None]) -> None:
         self._running.discard(run)
-        self._held_bytes -= run.copy.size_bytes
+        self._held_bytes -= run.copy.sample.held_bytes
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         self._count(run, error)
         try:
             self._tell(run, answered=error is None)
         except Exception:
-            extra = {"request_id": run.copy.request_id}
+            extra = {"request_id": run.copy.sample.request_id}
             log.exception("what a copy was answered is lost", extra=extra)
         self._advance()
 
@@ -278,17 +283,36 @@ class ShadowWorker:
                 limit = f"no whole answer within {self._config.timeout_s:g} s"
                 error = BackendTimeout(limit, backend=backend)
             self._failed += 1
-            extra = {"request_id": run.copy.request_id}
+            extra = {"request_id": run.copy.sample.request_id}
             log.info("a copy to %s failed: %s", backend, told(error), extra=extra)
         else:
             self._dropped[why] += 1
         run.line.end(error)
 
     def _tell(self, run: _Run, *, answered: bool) -> None:
-        request_id, line = run.copy.request_id, run.line
+        copy, line = run.copy, run.line
         attempt = line.attempt(answered=False)
-        self._record_late(request_id, attempt)
+        self._record_late(copy.sample.request_id, attempt)
         if self._on_result is not None:
-            pieces = line.measured.text if line.measured and answered else None
-            text = None if pieces is None else "".join(pieces)
-            self._on_result(ShadowResult(request_id=request_id, attempt=attempt, text=text))
+            said = spoken(copy.mirror, line.measured) if line.measured and answered else None
+            self._on_result(
+                ShadowResult(sample=copy.sample, call=copy.call, attempt=attempt, said=said)
+            )
+
+
+class _Counted:
+    """How much of an answer is kept, without counting any of it twice."""
+
+    def __init__(self, measured: Measured) -> None:
+        self._measured = measured
+        self._size = 0
+        self._texts = 0
+        self._calls = 0
+
+    def size(self) -> int:
+        """Characters so far."""
+        texts, calls = self._measured.text or (), self._measured.calls
+        self._size += sum(map(len, texts[self._texts :]))
+        self._size += sum(len(call.arguments) for call in calls[self._calls :])
+        self._texts, self._calls = len(texts), len(calls)
+        return self._size

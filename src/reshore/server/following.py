@@ -28,8 +28,10 @@ class Following:
             if chunk.index == 0:
                 if chunk.finish_reason is not None:
                     measured.finish_reason = chunk.finish_reason
-                if measured.text is not None and chunk.content:
-                    measured.text.append(chunk.content)
+                if measured.text is not None:
+                    if chunk.content:
+                        measured.text.append(chunk.content)
+                    measured.calls += chunk.tool_calls
             if chunk.usage is not None:
                 measured.usage, measured.timings = chunk.usage, chunk.timings
             if self._texts is not None and chunk.content:

@@ -112,5 +112,8 @@ class Routed(Endpoint):
             request_id=exchange.request_id,
             size_bytes=size_bytes,
             started_s=clock.monotonic() - exchange.elapsed_ms() / 1000,
+            wall_s=exchange.wall_s,
+            route=exchange.decision.route if exchange.decision else "",
+            key=exchange.key,
         )
         return journal

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reshore.backends.answer import Measured
-from reshore.backends.remote.passing import Passing
+from reshore.backends.answer import Measured, whole_calls
+from reshore.backends.remote.passing import Passing, note
 from reshore.errors import BadReply, UpstreamStatus
 from reshore.types import Usage
+from reshore.wire.openai.glance import glance
 
 WORDS = [
     b": comment",
@@ -102,3 +103,44 @@ def test_an_event_without_end_has_a_limit() -> None:
     for _ in range(17):
         assert stream.feed(b"data: " + b"x" * 2**20) == b""
     assert isinstance(stream.failure, BadReply)
+
+
+def called(measured: Measured) -> list[tuple[str, str, str]]:
+    return [(call.id, call.name, call.arguments) for call in whole_calls(measured.calls)]
+
+
+CALLS = (
+    b'data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","function":'
+    b'{"name":"weather","arguments":""}}]}}]}\n\n',
+    b'data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":'
+    b'{"arguments":"{\\"city\\":"}},{"index":1,"id":"b","function":{"name":"time"}}]}}]}\n\n',
+    b'data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":'
+    b'{"arguments":"\\"Kyiv\\"}"}}]}}]}\n\n',
+)
+
+
+def test_tool_calls_are_put_together_where_the_text_is_kept() -> None:
+    for keep_text in (True, False):
+        stream, measured = passing(keep_text=keep_text)
+        assert stream.feed(b"".join(CALLS)) == b"".join(CALLS)
+        found = [("a", "weather", '{"city":"Kyiv"}'), ("b", "time", "")]
+        assert called(measured) == (found if keep_text else [])
+
+
+@pytest.mark.parametrize("calls", [b"7", b'["a"]', b'[{"index":"x"}]', b'[{"function":[1]}]'])
+def test_tool_calls_of_another_shape_go_by_and_are_none(calls: bytes) -> None:
+    stream, measured = passing(keep_text=True)
+    event = b'data: {"choices":[{"index":0,"delta":{"content":"x","tool_calls":%s}}]}\n\n' % calls
+    assert stream.feed(event) == event
+    assert stream.failure is None
+    assert (measured.text, called(measured)) == (["x"], [])
+
+
+def test_tool_calls_of_a_whole_reply_need_no_numbers() -> None:
+    reply = glance(
+        b'{"choices":[{"message":{"content":null,"tool_calls":[{"id":"a","type":"function",'
+        b'"function":{"name":"weather","arguments":"{}"}},{"id":"b","function":{"name":"time"}}]}}]}'
+    )
+    measured = Measured(text=[])
+    note(reply, measured)
+    assert called(measured) == [("a", "weather", "{}"), ("b", "time", "")]

@@ -166,3 +166,4 @@ def note(event: Glance, measured: Measured) -> None:
             measured.finish_reason = choice.finish_reason or measured.finish_reason
             if measured.text is not None:
                 measured.text.append(choice.said())
+                measured.calls += choice.calls()

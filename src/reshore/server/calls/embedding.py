@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 
 from msgspec.structs import replace
 
-from reshore.backends.answer import Answer, Draft, HeaderList, Measured
+from reshore.backends.answer import Answer, Draft, HeaderList, Measured, Question
 from reshore.config import Config
 from reshore.errors import Unsupported
 from reshore.server.calls.openai import IGNORED, pass_on
@@ -42,6 +42,10 @@ class EmbedCall:
 
     def _headers(self) -> HeaderList:
         raise NotImplementedError
+
+    def question(self) -> Question | None:
+        """See `Call`."""
+        return None
 
     def open(
         self, target: Target, *, key: int = 0, keep_text: bool = False

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 
 from msgspec.structs import replace
 
-from reshore.backends.answer import Answer, Draft
+from reshore.backends.answer import Answer, Draft, Question
 from reshore.errors import BackendError, ReshoreError, Unsupported
 from reshore.server.calls.origin import Backends, Origin
 from reshore.server.upload import Upload
@@ -35,6 +35,10 @@ class ForwardCall:
         self._path = path
         self._upload = upload
         self._spent: ReshoreError | None = None
+
+    def question(self) -> Question | None:
+        """See `Call`."""
+        return None
 
     @asynccontextmanager
     async def open(

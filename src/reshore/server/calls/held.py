@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from msgspec.structs import replace
 
-from reshore.backends.answer import Answer, Measured
+from reshore.backends.answer import Answer, Measured, whole_calls
 from reshore.routing.apart import ended
 from reshore.server.calls.writing import Frames, Writer, write, written
 from reshore.server.following import Following
@@ -71,7 +71,7 @@ class Held:
         calls = list(self._calls.values())
         # The last one is complete when another has begun, or the answer has ended.
         complete = calls if self._finish is not None else calls[:-1]
-        return tuple(_whole(deltas) for deltas in complete)
+        return whole_calls(delta for deltas in complete for delta in deltas)
 
     @property
     def calls_anything(self) -> bool:
@@ -184,11 +184,3 @@ async def held(draft: Held, opening: AbstractAsyncContextManager[Reply]) -> Asyn
             await draft.aclose()
         finally:
             await ended([task])
-
-
-def _whole(deltas: Sequence[ToolCallDelta]) -> ToolCall:
-    return ToolCall(
-        id=next((delta.id for delta in deltas if delta.id), ""),
-        name=next((delta.name for delta in deltas if delta.name), ""),
-        arguments="".join(delta.arguments for delta in deltas),
-    )

@@ -48,6 +48,9 @@ class NativeCall(TypedCall):
         self._asked = asked
         self._with_context = with_context
 
+    def _decoding(self) -> Decoded[Any]:
+        return self._decoded
+
     def _request(self, target: Target) -> Generation:
         request: Generation = asked_of(target, self._decoded)
         return request

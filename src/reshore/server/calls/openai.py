@@ -96,13 +96,13 @@ class OpenAICall(TypedCall):
 
     # What every dialect says
 
-    def _decoded(self) -> Decoded[Any]:
+    def _decoding(self) -> Decoded[Any]:
         if self._read is None:
             self._read = self._decode(self._body.parsed(), self._config)
         return self._read
 
     def _request(self, target: Target) -> Generation:
-        decoded = self._decoded()
+        decoded = self._decoding()
         if decoded.refused is not None:
             raise decoded.refused
         request: Generation = decoded.request
@@ -111,7 +111,7 @@ class OpenAICall(TypedCall):
         return msgspec.structs.replace(request, model=target.model)
 
     def _notices(self) -> Mapping[str, str]:
-        ignored = self._decoded().ignored
+        ignored = self._decoding().ignored
         return {IGNORED: ", ".join(ignored)} if ignored else {}
 
     def _writer(self, target: Target, reply: Reply, *, goes_on: Answer | None = None) -> Writer:
@@ -123,7 +123,7 @@ class OpenAICall(TypedCall):
                 self._begun[target].head = head
         if not self._stream:
             return WholeWriter(self._collector(head))
-        include_usage = self._decoded().include_usage
+        include_usage = self._decoding().include_usage
         return EventWriter(
             self._codec(head, include_usage=include_usage, begun=goes_on is not None)
         )

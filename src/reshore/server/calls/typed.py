@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
+from typing import Any
 
 from msgspec.structs import replace
 
-from reshore.backends.answer import Answer, Measured
+from reshore.backends.answer import Answer, Measured, Question
 from reshore.errors import Unsupported
 from reshore.server.calls.continuing import continuing
 from reshore.server.calls.held import Held, held
@@ -16,6 +17,7 @@ from reshore.server.calls.origin import Backends, Origin
 from reshore.server.calls.writing import Writer, encoded, write, written
 from reshore.server.following import Following
 from reshore.types import ChatRequest, CompletionRequest, Reply, Target
+from reshore.wire.openai.reader import Decoded
 
 Generation = ChatRequest | CompletionRequest
 
@@ -57,7 +59,23 @@ class TypedCall:
         """What the client is told, whoever answers from the typed request."""
         return {}
 
+    def _decoding(self) -> Decoded[Any]:
+        """The request as it was read, whatever a target could honour.
+
+        Raises:
+            RequestError: it is malformed.
+        """
+        raise NotImplementedError
+
     # Call
+
+    def question(self) -> Question | None:
+        """See `Call`."""
+        decoded = self._decoding()
+        request = decoded.request
+        if not isinstance(request, ChatRequest):
+            return None
+        return Question(request=request, body=decoded.raw)
 
     def open(
         self, target: Target, *, key: int = 0, keep_text: bool = False

@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from reshore.types import Usage
+from reshore.types import ToolCallDelta, Usage
 
 T = TypeVar("T")
 
@@ -46,8 +46,20 @@ class UsageBody(Struct, gc=False):
         )
 
 
+class _Function(Struct, gc=False):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(Struct, gc=False):
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
+
+
 class _Said(Struct, gc=False):
     content: str | None = None
+    tool_calls: Raw = Raw(b"null")
 
 
 class _Choice(Struct, gc=False):
@@ -60,6 +72,12 @@ class _Choice(Struct, gc=False):
     def said(self) -> str:
         part = self.delta or self.message
         return (part.content if part else self.text) or ""
+
+    def calls(self) -> list[ToolCallDelta]:
+        """Its tool calls, or pieces of them; none where they have another shape."""
+        part = self.delta or self.message
+        found = _part(part.tool_calls, list[_Call]) if part else None
+        return [_piece(place, call) for place, call in enumerate(found or ())]
 
 
 class Glance(Struct, gc=False):
@@ -105,6 +123,16 @@ def glance(payload: bytes) -> Glance:
         choices=_part(parts.choices, list[_Choice]),
         usage=_part(parts.usage, UsageBody),
         error=parts.error,
+    )
+
+
+def _piece(place: int, call: _Call) -> ToolCallDelta:
+    function = call.function
+    return ToolCallDelta(
+        index=place if call.index is None else call.index,
+        id=call.id,
+        name=function.name if function else None,
+        arguments=(function.arguments if function else None) or "",
     )
 
 
