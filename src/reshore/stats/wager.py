@@ -58,7 +58,7 @@ class Wager(Struct, kw_only=True):
 
     def update(self, value: float) -> None:
         """Take the next value: a microsecond, whatever came before."""
-        self.capitals = list(map(mul, self.capitals, _factors(self.gain(value))))
+        self.capitals = list(map(mul, self.capitals, factors(self.gain(value))))
         self.capital = sum(self.capitals) / len(SHARES)
         self.values += 1
         if self.capital > _MOST:
@@ -95,8 +95,8 @@ class Wager(Struct, kw_only=True):
 
 # Scores take few values, and each has the same factors every time.
 @lru_cache(maxsize=1024)
-def _factors(gain: float) -> tuple[float, ...]:
-    """What each bet is multiplied by."""
+def factors(gain: float) -> tuple[float, ...]:
+    """What the bet of each share is multiplied by, where a bet of all would gain so much."""
     return tuple(1 + share * gain for share in SHARES)
 
 
