@@ -15,7 +15,7 @@ from reshore.routing.history import History
 from reshore.routing.learned import Calibration, LearnedModel, LearnedRouter, Term
 from reshore.routing.parsing import parse_policy
 from reshore.routing.policy import Route
-from reshore.routing.sides import on_side, routers
+from reshore.routing.sides import on_side, routers, uses
 from reshore.routing.state import RoutingState
 from reshore.routing.table import Table, View
 from reshore.routing.trained import TrainedRouters
@@ -104,10 +104,11 @@ def test_a_path_is_no_name() -> None:
 def test_routers_are_found_wherever_they_stand() -> None:
     text = (
         "shadow(split(fallback(hybrid(by=a), cloud)=1, hedge(hybrid(by=b), local, after=1s)=1, "
-        "cascade(local, hybrid(cloud, cloud:x, by=c), by=d)=1), cloud, share=1%)"
+        "cascade(local, hybrid(cloud, cloud:x, by=c), by=d, threshold=0.7)=1), cloud, share=1%)"
     )
     found = [("a", "prompt"), ("b", "prompt"), ("d", "answer"), ("c", "prompt")]
     assert list(routers(parse_policy(text))) == found
+    assert [use.threshold for use in uses(parse_policy(text))] == [None, None, 0.7, None]
 
 
 def test_one_side_of_a_hybrid_keeps_its_router() -> None:
@@ -156,6 +157,29 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("a file")
     with pytest.raises(LearnError, match="'mine' cannot be written"):
         TrainedRouters(tmp_path / "models").save("mine", model())
+
+
+def test_a_training_gets_the_next_number_of_its_name(tmp_path: Path) -> None:
+    trained = TrainedRouters(tmp_path)
+    assert trained.save_next("mine", model()) == "mine-1"
+    for name in ("mine", "mine-9", "mine-10", "mine-x", "mine-011", "minefield-12"):
+        trained.save(name, model())
+    assert trained.versions("mine") == ["mine-1", "mine-9", "mine-10"]
+    assert trained.save_next("mine", model()) == "mine-11"
+    assert trained.save_next("new", model()) == "new-1"
+    with pytest.raises(LearnError, match="no name for a router"):
+        trained.next_name("../mine")
+
+
+def test_a_name_is_found_by_itself_or_as_its_newest_number(tmp_path: Path) -> None:
+    trained = TrainedRouters(tmp_path)
+    assert trained.find("mine") == "mine"
+    for _ in range(11):
+        trained.save_next("mine", model())
+    assert trained.find("mine") == "mine-11"
+    assert trained.find("mine-2") == "mine-2"
+    trained.save("mine", model())
+    assert trained.find("mine") == "mine"
 
 
 # Routes

@@ -20,8 +20,11 @@ from reshore.config import RouteConfig
 from reshore.errors import RouteNotFound
 from reshore.routing.explain import Explained
 from reshore.routing.operating import Change, Past, Shown
+from reshore.routing.opinions import Opinion
 from reshore.routing.patterns import Patterns
 from reshore.routing.snapshot import Written, override_text
+
+_REASONS = 5
 
 
 def print_change(change: Change, as_json: bool) -> None:
@@ -87,7 +90,7 @@ def print_route(shown: Shown, name: str, as_json: bool) -> None:
     }
     if route.mix_embeddings:
         rows["embeddings"] = "of several models"
-    _print_pairs(rows)
+    _print_pairs(rows.items())
     for problem in problems:
         note(f"warning: {problem}")
 
@@ -110,22 +113,48 @@ def print_explained(explained: Explained, as_json: bool) -> None:
         print_json(explained)
         return
     decision = explained.decision
-    rows = {
-        "name": explained.name or "-",
-        "route": explained.route or "none",
-        "policy": explained.policy or "-",
-        "version": str(explained.version),
-        "privacy": "; ".join(rule.removeprefix("privacy: ") for rule in explained.privacy) or "-",
-    }
+    rows = [
+        ("name", explained.name or "-"),
+        ("route", explained.route or "none"),
+        ("policy", explained.policy or "-"),
+        ("version", str(explained.version)),
+        ("privacy", _privacy(explained)),
+    ]
     if explained.complexity is not None:
-        rows["complexity"] = f"{explained.complexity.score:.2f}"
-        for part in explained.complexity.parts:
-            rows[f"  {part.feature}"] = f"{part.points:+.2f}  {part.value}"
+        rows.append(("complexity", f"{explained.complexity.score:.2f}"))
+        parts = explained.complexity.parts
+        rows += [(f"  {part.feature}", f"{part.points:+.2f}  {part.value}") for part in parts]
+    for opinion in explained.learned:
+        rows += _opinion(opinion)
     if decision is not None:
-        rows |= {"side": decision.side, "plan": explained.plan, "why": decision.why}
+        rows += [("side", decision.side), ("plan", explained.plan), ("why", decision.why)]
     else:
-        rows["refused"] = explained.refusal
+        rows.append(("refused", explained.refusal))
     _print_pairs(rows)
+
+
+def _privacy(explained: Explained) -> str:
+    return "; ".join(rule.removeprefix("privacy: ") for rule in explained.privacy) or "-"
+
+
+def _opinion(opinion: Opinion) -> list[tuple[str, str]]:
+    """What a trained router says; of a long list of reasons the beginning."""
+    name = f"router {opinion.router}"
+    if not opinion.found:
+        instead = "rules decide" if opinion.reads == "prompt" else "checks alone decide"
+        return [(name, f"cannot be read, so {instead}; the server's log says why")]
+    target = f" ({opinion.target})" if opinion.target else ""
+    limit = f"cloud from {opinion.threshold:.2f} on{target}"
+    if opinion.score is None:
+        said = f"reads the local answer, which nobody has yet; {limit}"
+    else:
+        said = f"score {opinion.score:.2f}, {limit}; expected gain {opinion.gain:+.3f}"
+    instead = "rules decide" if opinion.reads == "prompt" else "it says nothing"
+    place = f"outside, so {instead}" if opinion.outside else "inside"
+    likeness = f"{opinion.likeness:.2f}, least {opinion.least:.2f}"
+    rows = [(name, said), ("  training", f"{place}: likeness {likeness}")]
+    rows += [(f"  {part.feature}", f"{part.points:+.3f}") for part in opinion.parts[:_REASONS]]
+    return rows
 
 
 def _print_version(version: Written) -> None:
@@ -203,10 +232,10 @@ def _fields(route: RouteConfig) -> dict[str, object]:
     return {name: getattr(route, name) for name in route.__struct_fields__}
 
 
-def _print_pairs(rows: Mapping[str, str]) -> None:
+def _print_pairs(rows: Iterable[tuple[str, str]]) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in rows.items():
+    for name, value in rows:
         table.add_row(Text(name), Text(visible(value)))
     print_aligned(table)

@@ -11,6 +11,7 @@ from reshore.routing.asking import Asking
 from reshore.routing.complexity import Explanation
 from reshore.routing.decide import decide
 from reshore.routing.naming import Naming
+from reshore.routing.opinions import Opinion, opinions
 from reshore.routing.plan import (
     REASONS,
     Ask,
@@ -38,6 +39,7 @@ class Explained(Struct, frozen=True, kw_only=True):
         privacy: the rules that hold, whether or not anything would leave the machine.
         complexity: the score and its reasons, whether or not the policy asks for one; None where
             nothing is scored (embeddings, forwarded endpoints).
+        learned: what the trained routers say that the policy names.
         decision, plan: None and "" where the request would be refused.
         refusal: why it would be refused, "" where it would not.
     """
@@ -48,6 +50,7 @@ class Explained(Struct, frozen=True, kw_only=True):
     version: int = 0
     privacy: tuple[str, ...] = ()
     complexity: Explanation | None = None
+    learned: tuple[Opinion, ...] = ()
     decision: Decision | None = None
     plan: str = ""
     refusal: str = ""
@@ -63,6 +66,7 @@ def explain(asking: Asking, view: View, world: World) -> Explained:
     except RequestError as error:
         refusal = str(error)
     scored = asking.kind in ("chat", "completion")
+    learned = opinions(route.policy, view.routers, asking.content) if route and scored else ()
     return Explained(
         name=asking.name,
         route=route.pattern if route else "",
@@ -70,6 +74,7 @@ def explain(asking: Asking, view: View, world: World) -> Explained:
         version=view.number,
         privacy=tuple(world.privacy.reasons(asking)),
         complexity=world.scorer.explain(asking.content) if scored else None,
+        learned=tuple(learned),
         decision=decision,
         plan=plan,
         refusal=refusal,

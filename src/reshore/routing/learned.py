@@ -68,6 +68,20 @@ class Calibration(Struct, frozen=True, kw_only=True):
     quality: float
 
 
+class Origin(Struct, frozen=True, kw_only=True):
+    """What a router was trained on, of its traffic.
+
+    Attributes:
+        local, cloud: the models that answered.
+        until_s: when the newest of its pairs arrived, seconds since the epoch: it has seen none of
+            those that came later.
+    """
+
+    local: str
+    cloud: str
+    until_s: float
+
+
 class LearnedModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a decision needs; a file of `routes/models/`.
 
@@ -77,6 +91,7 @@ class LearnedModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         likeness: prompts that are less like those of the training are outside.
         levels: quantiles of the gain, predicted for pairs that were left out (evenly spaced from
             0 to 1): from a gain to the share of the traffic that gains less.
+        origin: None where nobody said.
     """
 
     version: Literal[1] = 1
@@ -89,6 +104,7 @@ class LearnedModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     signs: tuple[Sign, ...]
     levels: tuple[float, ...]
     calibration: Calibration | None = None
+    origin: Origin | None = None
 
 
 class Judged(Struct, frozen=True, kw_only=True):

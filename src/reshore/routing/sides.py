@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from reshore.routing.learned import Reads
 from reshore.routing.policy import (
@@ -52,8 +53,26 @@ def parts(policy: Policy, *, mirrors: bool = True) -> Iterator[Local | Cloud]:
                 yield mirror
 
 
+class Use(NamedTuple):
+    """A trained router in a policy.
+
+    Attributes:
+        reads: what it has to read there.
+        threshold: that of the policy; None for the one that the router was calibrated to.
+    """
+
+    name: str
+    reads: Reads
+    threshold: float | None
+
+
 def routers(policy: Policy) -> Iterator[tuple[str, Reads]]:
     """The names of the trained routers in a policy, and what each of them has to read there."""
+    return ((use.name, use.reads) for use in uses(policy))
+
+
+def uses(policy: Policy) -> Iterator[Use]:
+    """The trained routers that a policy names, in the order in which they stand."""
     match policy:
         case Local() | Cloud():
             return
@@ -63,18 +82,18 @@ def routers(policy: Policy) -> Iterator[tuple[str, Reads]]:
             inner = policies
         case Hedge(first=first, second=second):
             inner = (first, second)
-        case Hybrid(local=local, cloud=cloud, by=by):
+        case Hybrid(local=local, cloud=cloud, by=by, threshold=threshold):
             if by:
-                yield by, "prompt"
+                yield Use(by, "prompt", threshold)
             inner = (local, cloud)
-        case Cascade(cloud=cloud, by=by):
+        case Cascade(cloud=cloud, by=by, threshold=threshold):
             if by:
-                yield by, "answer"
+                yield Use(by, "answer", threshold)
             inner = (cloud,)
         case Shadow(primary=primary):
             inner = (primary,)
     for each in inner:
-        yield from routers(each)
+        yield from uses(each)
 
 
 def side_of(part: Local | Cloud) -> Side:

@@ -1,11 +1,13 @@
 """Trained routers in files: `RESHORE_HOME/routes/models/NAME.json`.
 
 A file is written once and never changed: a route that names it can be rolled back to, and decides
-as it did. What is trained anew gets a new name.
+as it did. What is trained anew gets a new name, most simply the next number: `support-2.json`
+beside `support-1.json`.
 """
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from reshore.routing.parsing import ROUTER_NAME
 
 # A router of 5,000 pairs takes some 20 MB; few are in use, or gone back to, at a time.
 _REMEMBERED = 8
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class TrainedRouters:
@@ -34,6 +37,39 @@ class TrainedRouters:
     def names(self) -> list[str]:
         """What there is, in the order of the names."""
         return sorted(path.stem for path in self._folder.glob("*.json"))
+
+    def versions(self, name: str) -> list[str]:
+        """Those of a name with a number, oldest first."""
+        numbers = (each.removeprefix(f"{name}-") for each in self.names())
+        found = sorted(int(number) for number in numbers if _NUMBER.fullmatch(number))
+        return [f"{name}-{number}" for number in found]
+
+    def find(self, name: str) -> str:
+        """A router by its own name, or the newest one with a number: `support` for `support-2`."""
+        if name in self.names():
+            return name
+        return next(reversed(self.versions(name)), name)
+
+    def next_name(self, name: str) -> str:
+        """What the next router of a name is called.
+
+        Raises:
+            LearnError: it is no name.
+        """
+        newest = next(reversed(self.versions(name)), f"{name}-0")
+        following = f"{name}-{int(newest.rpartition('-')[2]) + 1}"
+        self._path(following)
+        return following
+
+    def save_next(self, name: str, model: LearnedModel) -> str:
+        """Keep a router beside the earlier ones of its name; gives the name that it got.
+
+        Raises:
+            LearnError: as `save`.
+        """
+        following = self.next_name(name)
+        self.save(following, model)
+        return following
 
     def save(self, name: str, model: LearnedModel) -> Path:
         """Keep a router under a new name.
