@@ -39,6 +39,7 @@
     ├── HistoryError                the history of the routes cannot be read or written
     ├── LedgerError                 the ledger's database failed or cannot be reached
     ├── LearnError                  a router cannot be trained, or a trained one cannot be read
+    ├── JudgeError                  a check or judge of pairs cannot be used, or gave no verdict
     ├── CompareError                what is to be compared, or its answers, cannot be read
     └── AlreadyRunning              another process holds this RESHORE_HOME
 
@@ -465,6 +466,10 @@ class LedgerError(ReshoreError):
 
 class LearnError(ReshoreError):
     """A router cannot be trained from these pairs, or a trained one cannot be read."""
+
+
+class JudgeError(ReshoreError):
+    """A check of the user's or a judge cannot be used, or gave no verdict on a pair."""
 
 
 class CompareError(ReshoreError):

@@ -20,7 +20,7 @@ from reshore.checks.tool_calls import check_calls
 from reshore.evals.expected import Expected
 
 # Of `CHECKS`, those that find what nobody wants, whatever was asked.
-STRUCTURAL = ("finish", "empty", "json", "tools", "refusal", "repetition")
+STRUCTURAL = ("finish", "empty", "json", "tools", "refusal", "repetition", "language")
 
 # What a pair is for the second one of two answers.
 Result = Literal["win", "tie", "loss", "undecided"]
@@ -76,8 +76,8 @@ def judged(heard: Heard, expected: Expected) -> Judged:
     """What is known of one answer.
 
     What is expected decides where it can; then what is certainly wrong (empty, cut off, refused,
-    repeating itself, not of the shape that was asked for). That an answer fits a schema does not
-    make it right.
+    repeating itself, in another language, not of the shape that was asked for). That an answer fits
+    a schema does not make it right.
     """
     if heard.error:
         return Judged(good=False, by="error", detail=heard.error)

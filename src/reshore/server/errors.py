@@ -42,6 +42,7 @@ _TABLE: dict[type[BaseException], tuple[int, str, str | None]] = {
     errors.RouteError: (400, "invalid_request_error", "invalid_route"),
     errors.HistoryError: (500, "server_error", "routing_history_error"),
     errors.LedgerError: (500, "server_error", "ledger_error"),
+    errors.JudgeError: (500, "server_error", "judge_error"),
     errors.CompareError: (400, "invalid_request_error", "compare_error"),
     errors.LearnError: (400, "invalid_request_error", "learn_error"),
     errors.StoreError: (500, "server_error", "model_store_error"),
