@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,13 @@ settings.register_profile("reshore", deadline=None, suppress_health_check=[Healt
 settings.load_profile("reshore")
 
 _CACHE = Path("~/.cache/reshore-tests").expanduser()
+
+
+def pytest_configure() -> None:
+    """A shell without job control starts what runs beside it with Ctrl-C ignored, which children
+    inherit; tests press it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

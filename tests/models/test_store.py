@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -103,6 +104,12 @@ def test_a_damaged_manifest_is_refused_listed_around_and_removable(
     assert store.resolve("good")
 
 
+def long_ago(root: Path) -> None:
+    """The folders of a store, and the one it is in, were changed long ago."""
+    for folder in (root.parent, *(path for path in (root, *root.rglob("*")) if path.is_dir())):
+        os.utime(folder, (1e9, 1e9))
+
+
 class TestReadOnlyStores:
     @pytest.fixture
     def theirs(self, tmp_path: Path) -> Store:
@@ -131,6 +138,36 @@ class TestReadOnlyStores:
         assert {model.root for model in both.list()} == {store.root, theirs.root}
         both.remove("m")
         assert both.resolve("m").system == "theirs"
+
+    @pytest.mark.parametrize("settled", [True, False])
+    def test_ours_is_noticed_wherever_it_appears(
+        self, store: Store, theirs: Store, tiny: bytes, settled: bool
+    ) -> None:
+        """Where nothing was, in a folder that was there, in other case; and at once, even within
+        one tick of the clock of an earlier change."""
+        for name, ours in (("m", "M"), ("m:two", "m:two"), ("new/m", "NEW/m")):
+            install(theirs, name, tiny, (SYSTEM_TYPE, b"theirs"))
+            both = Store(store.root, [theirs.root])
+            assert both.resolve(name).system == "theirs"
+            if settled:
+                long_ago(store.root)
+            assert both.known(name) is both.known(name) is not None
+            install(store, ours, tiny, (SYSTEM_TYPE, b"ours"))
+            assert both.known(name) is None
+            assert both.resolve(name).system == "ours"
+
+    def test_the_first_of_two_wins_also_later(
+        self, store: Store, theirs: Store, tiny: bytes, tmp_path: Path
+    ) -> None:
+        first = Store(tmp_path / "first")
+        install(theirs, "m", tiny, (SYSTEM_TYPE, b"second"))
+        both = Store(store.root, [first.root, theirs.root])
+        assert both.resolve("m").system == "second"
+        long_ago(store.root)
+        assert both.known("m") is not None
+        install(first, "m", tiny, (SYSTEM_TYPE, b"first"))
+        assert both.known("m") is None
+        assert both.resolve("m").system == "first"
 
     def test_copying_from_them_brings_the_blobs(
         self, store: Store, theirs: Store, tiny: bytes

@@ -81,6 +81,16 @@ class Shelf:
             parts.append(folder.name)
         return Name(host=parts[0], namespace=parts[1], model=parts[2], tag=parts[3])
 
+    def nearest_folder(self, name: Name) -> tuple[str, Identity]:
+        """The last folder there is on the way to a manifest, and what it is like: while that stays,
+        a manifest that is not there has not appeared."""
+        folder = self.manifest(self.spelled(name)).parent
+        while True:
+            try:
+                return os.fspath(folder), identify(os.stat(folder))
+            except OSError:
+                folder = folder.parent
+
     def find(self, name: Name) -> Installed | None:
         """The model of that name, whatever its case, None without one.
 

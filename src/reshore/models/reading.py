@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
+from itertools import takewhile
 from pathlib import Path
+from typing import NamedTuple
 
 from reshore.config import ModelConfig, model_settings
 from reshore.errors import UnfitModel
 from reshore.models.description import Description, describe, servable, summarize
 from reshore.models.facts import Servable
-from reshore.models.layout import Installed
+from reshore.models.layout import Installed, Shelf
 from reshore.models.manifest import MODEL_TYPE, PROJECTOR_TYPE
 from reshore.models.names import Name
 from reshore.models.shelves import Shelves, parsed, shelf_of
 from reshore.models.summary import Summaries, Summary
 from reshore.models.verified import Identity, Verifier, identify
 
-_Files = tuple[tuple[Path, Identity], ...]
+_Identities = tuple[tuple[str, Identity], ...]
+
+# A folder that has changed a moment ago may change again without showing it: times of files are
+# as coarse as two seconds (FAT).
+_COARSE_NS = 2 * 10**9
+
+
+class _Seen(NamedTuple):
+    """What a model was resolved from.
+
+    Attributes:
+        before: the stores whose model of that name would win.
+        folders: where it would appear; while they stay as they are it has not. None: not known.
+    """
+
+    found: Servable
+    files: _Identities
+    before: tuple[Shelf, ...]
+    folders: _Identities | None = None
 
 
 class Reader(Shelves):
@@ -41,7 +63,7 @@ class Reader(Shelves):
         self._settings = settings or {}
         self._summaries = Summaries(root / "summaries.json")
         self._guard = threading.Lock()
-        self._resolved: dict[str, tuple[_Files, Servable]] = {}
+        self._resolved: dict[str, _Seen] = {}
 
     def resolve(self, name: Name | str) -> Servable:
         """A model that an engine may load: every blob has its digest, every header is sound.
@@ -64,12 +86,14 @@ class Reader(Shelves):
         verdict = self.summary(installed).verdict
         if verdict.unfit and not self.forced(installed.name):
             raise UnfitModel(str(installed.name), state=verdict.state, why=verdict.summary)
-        files = [(shelf.manifest(installed.name), installed.identity)]
-        paths = {digest: shelf.blob(digest) for digest in installed.manifest.blobs}
-        files += [(path, self._verifier.check(path, digest)) for digest, path in paths.items()]
+        files = [(os.fspath(shelf.manifest(installed.name)), installed.identity)]
+        for digest in installed.manifest.blobs:
+            path = shelf.blob(digest)
+            files.append((os.fspath(path), self._verifier.check(path, digest)))
         found = servable(shelf, self._described(installed))
+        before = tuple(takewhile(lambda other: other.root != shelf.root, self._shelves))
         with self._guard:
-            self._resolved[parsed(name).key] = (tuple(files), found)
+            self._resolved[parsed(name).key] = _Seen(found, tuple(files), before)
         return found
 
     def known(self, name: Name | str) -> Servable | None:
@@ -82,13 +106,17 @@ class Reader(Shelves):
         """
         name = parsed(name)
         with self._guard:
-            entry = self._resolved.get(name.key)
-        if entry is None:
+            seen = self._resolved.get(name.key)
+        if seen is None or not _same(seen.files, os.lstat):
             return None
-        files, found = entry
-        if all(_unchanged(*file) for file in files) and not self._shadowed(name, files[0][0]):
-            return found
-        return None
+        if seen.folders is None or not _same(seen.folders, os.stat):
+            folders = tuple(shelf.nearest_folder(name) for shelf in seen.before)
+            if any(shelf.manifest(shelf.spelled(name)).exists() for shelf in seen.before):
+                return None
+            if all(map(_settled, folders)):
+                with self._guard:
+                    self._resolved[name.key] = seen._replace(folders=folders)
+        return seen.found
 
     def describe(self, name: Name | str) -> Description:
         """Everything that `show` tells; reads headers and small layers, hashes no weights.
@@ -133,18 +161,18 @@ class Reader(Shelves):
         """The chat template that the settings name."""
         return model_settings(self._settings, str(installed.name)).chat_template
 
-    def _shadowed(self, name: Name, manifest: Path) -> bool:
-        """Whether a model of ours has appeared before one that was resolved elsewhere."""
-        if manifest.is_relative_to(self.root):
-            return False
-        return self._own.manifest(self._own.spelled(name)).exists()
 
-
-def _unchanged(path: Path, identity: Identity) -> bool:
+def _same(seen: _Identities, stat: Callable[[str], os.stat_result]) -> bool:
+    """Whether nothing has changed since. On the way of every local request."""
     try:
-        return identify(path.stat(follow_symlinks=False)) == identity
+        return all(identify(stat(path)) == before for path, before in seen)
     except OSError:
         return False
+
+
+def _settled(folder: tuple[str, Identity]) -> bool:
+    *_, changed_ns = folder[1]
+    return time.time_ns() - changed_ns > _COARSE_NS
 
 
 def _identity(path: Path) -> Identity:
