@@ -40,7 +40,7 @@ def test_every_hybrid_asks_the_new_router_by_its_own_threshold(before: str, afte
         ("cloud:azure", "hybrid(local, cloud:azure, by=new)"),
         (
             "shadow(cloud, local:a, share=10%)",
-            "shadow(hybrid(local:a, cloud, by=new), local:a, share=10%)",
+            "hybrid(shadow(local:a, cloud, share=10%), shadow(cloud, local:a, share=10%), by=new)",
         ),
     ],
 )
@@ -53,6 +53,8 @@ def test_one_that_reads_answers_is_asked_by_cascades() -> None:
     expected = "cascade(local, hybrid(cloud:a, cloud:b, by=old), checks=finish, by=new)"
     assert given(nested, "answer") == str(parse_policy(expected))
     assert given("cloud", "answer") == str(parse_policy("cascade(by=new)"))
+    shadowed = "shadow(cascade(by=new), local, share=1%)"
+    assert given("shadow(cloud, local, share=1%)", "answer") == str(parse_policy(shadowed))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import typer
 from reshore.cli.failure import ExitCode, Failure
 from reshore.cli.operated import login_name, operations
 from reshore.cli.output import Json, note, print_json
+from reshore.cli.route_learning import evaluate, train
 from reshore.cli.route_output import (
     print_change,
     print_explained,
@@ -187,6 +188,8 @@ COMMANDS = {
     "remove": remove,
     "all": turn_all,
     "explain": explain,
+    "train": train,
+    "evaluate": evaluate,
 }
 
 

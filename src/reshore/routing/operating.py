@@ -46,6 +46,7 @@ class SetRoute(Wish, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         policy: its text form.
         force: set it although it would mix embeddings of several models.
+        evidence: what it rests on, for the history.
     """
 
     policy: str
@@ -53,6 +54,11 @@ class SetRoute(Wish, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cloud: str | None = None
     pins: bool | None = None
     force: bool = False
+    evidence: dict[str, Any] | None = None
+
+    def note(self) -> Note:
+        """What the history remembers of it."""
+        return Note(author=self.author, reason=self.why, evidence=self.evidence)
 
 
 class Rollback(Wish, frozen=True, kw_only=True, forbid_unknown_fields=True):

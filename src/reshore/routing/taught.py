@@ -25,7 +25,9 @@ def taught(route: Route, name: str, reads: Reads) -> Policy:
     """The policy of a route, asking a router by the router's own threshold.
 
     Every `hybrid` (of a router that reads prompts) or `cascade` (answers) in it gets the router. A
-    route that goes to one side becomes one, and a shadow around that stays.
+    route that goes to one side becomes one. A shadow around that stays, or is put on either side of
+    the hybrid: whoever answers, a share is copied to the other one, so that pairs of both kinds go
+    on to say whether the router is right.
 
     Raises:
         RouteError: its policy is another one; says what to set.
@@ -76,12 +78,15 @@ def _begun(policy: Policy, name: str, reads: Reads) -> Policy | None:
     if not isinstance(primary, Local | Cloud):
         return None
     local, cloud = _sides(policy)
-    begun: Policy
-    if reads == "prompt":
-        begun = Hybrid(local=local, cloud=cloud, threshold=None, by=name)
-    else:
-        begun = Cascade(local=local, cloud=cloud, by=name)
-    return replace(policy, primary=begun) if isinstance(policy, Shadow) else begun
+    if reads == "answer":
+        cascade = Cascade(local=local, cloud=cloud, by=name)
+        return replace(policy, primary=cascade) if isinstance(policy, Shadow) else cascade
+    one: Policy = local
+    other: Policy = cloud
+    if isinstance(policy, Shadow):
+        one = Shadow(primary=local, mirror=cloud, share=policy.share)
+        other = Shadow(primary=cloud, mirror=local, share=policy.share)
+    return Hybrid(local=one, cloud=other, threshold=None, by=name)
 
 
 def _sides(policy: Policy) -> tuple[Local, Cloud]:
