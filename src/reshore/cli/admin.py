@@ -37,6 +37,11 @@ class AdminClient:
         self._home = home
         self._socket = home / "run" / "admin.sock"
 
+    @property
+    def socket(self) -> Path:
+        """Where the server listens, if there is one."""
+        return self._socket
+
     def running(self) -> bool:
         """Whether a server listens now."""
         try:

@@ -1,4 +1,4 @@
-"""A server inside this process, for `reshore run` when none is running.
+"""A server inside this process, for commands that ask models when none is running.
 
 It owns the RESHORE_HOME like `reshore serve` does, and answers on the Unix socket alone: there is
 no TCP port, and other commands find it as they find any server.
@@ -10,15 +10,41 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 
 import uvicorn
+from msgspec import structs
 
+from reshore.cli.admin import AdminClient
 from reshore.config import Config, load
+from reshore.models.store import Store
 from reshore.server.app import create_app
 from reshore.server.drain import Drain
 from reshore.server.listen import bind_admin, home_lock
+from reshore.telemetry.logs import configure
+
+
+@contextlib.contextmanager
+def served(config: Config, models: Iterable[str]) -> Iterator[AdminClient]:
+    """The running server, or one that lives as long as the block if the models are installed.
+
+    Raises:
+        UnknownModel: there is no server, and no such model.
+        And what `hosted` raises.
+    """
+    client = AdminClient(config.home)
+    if client.running():
+        yield client
+        return
+    # Before anything is started for them.
+    store = Store.from_config(config)
+    for model in models:
+        store.get(model)
+    configure("CRITICAL")  # what goes wrong is told in one line, not in the log as well
+    alone = structs.replace(config, pool=structs.replace(config.pool, preload=()))
+    with hosted(alone):
+        yield client
 
 
 @contextlib.contextmanager

@@ -38,6 +38,7 @@ COMMANDS = {
     "rollback": "Go back to an earlier version of the routes.",
     "requests": "Show, follow or export what was asked and who answered.",
     "cost": "Show what requests cost, and what they saved.",
+    "compare": "Ask several models the same, and compare their answers.",
     "rehearse": "Be an upstream that fails as it is told.",
     "config": "Print every setting, and where it comes from.",
 }

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import sys
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-import msgspec
 import typer
 from rich.console import Console
 from typer.core import TyperCommand
 
-from reshore.cli.admin import AdminClient
 from reshore.cli.answer import print_answer
 from reshore.cli.chat import converse
 from reshore.cli.commands import print_turns, read_format, read_think
 from reshore.cli.conversation import Conversation
 from reshore.cli.failure import ExitCode, Failure
-from reshore.cli.hosted import hosted
+from reshore.cli.hosted import served
 from reshore.cli.native import NativeApi, Piece, Settings
 from reshore.cli.output import Json, print_json
 from reshore.cli.prompt import Prompt
 from reshore.config import Config, load, parse_duration
 from reshore.models.names import parse_name
-from reshore.models.store import Store
 from reshore.routing.aliases import Aliases
-from reshore.telemetry.logs import configure
 
 _HISTORY = "history"  # in RESHORE_HOME
 
@@ -80,7 +75,7 @@ def command(
     )
     name = Aliases(config.aliases).resolve(model)
     parse_name(name)
-    with _server(config, name) as server:
+    with served(config, (name,)) as server:
         conversation = Conversation(NativeApi(server), model, settings)
         conversation.verbose, conversation.shows_thinking = verbose, not hidethinking
         if question is None:
@@ -118,21 +113,6 @@ def _is_piped() -> bool:
     except (OSError, ValueError):
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
-
-
-@contextlib.contextmanager
-def _server(config: Config, name: str) -> Iterator[AdminClient]:
-    """The running server, or one that lives as long as the block if the model is installed."""
-    client = AdminClient(config.home)
-    if client.running():
-        yield client
-        return
-    # Before anything is started for it.
-    Store.from_config(config).get(name)
-    configure("CRITICAL")  # what goes wrong is told in one line, not in the log as well
-    alone = msgspec.structs.replace(config, pool=msgspec.structs.replace(config.pool, preload=()))
-    with hosted(alone):
-        yield client
 
 
 def _checked_span(text: str) -> str:

@@ -85,6 +85,16 @@ async def test_a_model_of_this_machine_answers_for_nothing(home: Path) -> None:
     assert found.text
 
 
+async def test_a_model_of_this_machine_is_loaded_before_it_is_asked(home: Path) -> None:
+    async with asking(home) as (both, asker):
+        await asker.ready(aim(f"local:{MODEL}"))
+        async with both.server.session.get(f"{both.server.url}/api/ps") as reply:
+            assert [each["name"] for each in (await reply.json())["models"]] == [MODEL]
+        await asker.ready(aim("local:missing"))
+        await asker.ready(aim(CLOUD))
+        assert both.asked == []
+
+
 async def test_a_name_goes_by_its_route(home: Path) -> None:
     async with asking(home, toml=f'[routes]\n"gpt-4o" = "local:{MODEL}"\n') as (both, asker):
         found = await asker.ask(prompt("Hi"), aim("gpt-4o"))

@@ -24,6 +24,7 @@ class Model:
 
     def __init__(self, *, waits: bool = False, fails: Sequence[str] = ()) -> None:
         self.asked: list[tuple[str, str]] = []
+        self.loaded: list[str] = []
         self.busy: dict[str, int] = {}
         self.most: dict[str, int] = {}
         self.together = 0
@@ -34,8 +35,12 @@ class Model:
         if not waits:
             self.go.set()
 
+    async def ready(self, target: Aim) -> None:
+        self.loaded.append(target.text)
+
     async def ask(self, prompt: Prompt, target: Aim) -> Answer:
         name = target.text
+        assert name in self.loaded
         self.asked.append((prompt.id, name))
         self.busy[name] = self.busy.get(name, 0) + 1
         self.most[name] = max(self.most.get(name, 0), self.busy[name])
@@ -99,6 +104,7 @@ async def test_models_of_this_machine_are_never_asked_together(path: Path) -> No
     model = Model()
     await run(model, path, "local:a", "local:b")
     assert model.together == 1
+    assert model.loaded == ["local:a", "local:b"]
     assert len(model.asked) == 12
 
 
@@ -109,6 +115,25 @@ async def test_what_was_answered_is_not_asked_again_and_what_failed_is(path: Pat
     assert sorted(model.asked) == sorted(
         [("3", "a"), ("3", "b"), *((str(n), "c") for n in range(6))]
     )
+
+
+async def test_a_model_that_has_answered_all_is_not_loaded(path: Path) -> None:
+    fine = [each for each in PROMPTS if each.id != "3"]
+    with AnswerFile(path) as kept:
+        for target in ("a", "b"):
+            for each in fine:
+                kept.add(answer(key=key_of(each, target)))
+        model = Model()
+        await ask_all(
+            model,
+            fine,
+            aims(("a", "b")),
+            kept,
+            manner=Manner(),
+            clock=MovableClock(),
+            on_answer=lambda _: None,
+        )
+    assert model.loaded == []
 
 
 async def test_prompts_that_ask_the_same_are_asked_once(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 
@@ -60,6 +61,18 @@ class Asker:
         self._base = base
         self._prices = prices
         self._clock = clock
+
+    async def ready(self, target: Aim) -> None:
+        """Have a model of this machine in memory, so that no answer's latency is its loading.
+
+        That it cannot be had is no error here: its answers will tell.
+        """
+        if target.lane != "local":
+            return
+        body = msgspec.json.encode({"model": target.model, "messages": [], "stream": False})
+        with contextlib.suppress(aiohttp.ClientError):
+            async with self._session.post(f"{self._base}/api/chat", data=body) as response:
+                await response.read()
 
     async def ask(self, prompt: Prompt, target: Aim) -> Answer:
         """One answer; what goes wrong with it is told in it. Cancellation ends the generation.

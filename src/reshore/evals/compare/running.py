@@ -17,6 +17,8 @@ from reshore.evals.compare.prompts import Prompt
 class Asks(Protocol):
     """Who gets the answers; `Asker` does."""
 
+    async def ready(self, target: Aim) -> None: ...
+
     async def ask(self, prompt: Prompt, target: Aim) -> Answer: ...
 
 
@@ -81,8 +83,10 @@ async def ask_all(
 
     async def follow(lane: Sequence[Aim]) -> None:
         for target in lane:
-            left = iter(missing(prompts, target, kept))
-            pace = Pace(manner.rate, clock)
+            unasked = missing(prompts, target, kept)
+            if unasked:
+                await asker.ready(target)
+            left, pace = iter(unasked), Pace(manner.rate, clock)
             async with asyncio.TaskGroup() as tasks:
                 for _ in range(manner.parallel):
                     tasks.create_task(take(target, left, pace))

@@ -15,6 +15,7 @@ from reshore.evals.scoring import Compared, Judged
 
 _ORDER = ("loss", "undecided", "win", "tie")
 _TITLE = 140
+_LINE = 100
 
 
 def items(report: Report) -> Markup:
@@ -114,4 +115,6 @@ def _found(judged: Judged) -> Iterator[Markup]:
 
 
 def _json(value: object) -> str:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    """On one line, where it fits."""
+    short = msgspec.json.encode(value)
+    return (short if len(short) <= _LINE else msgspec.json.format(short, indent=2)).decode()

@@ -1,0 +1,261 @@
+"""`reshore compare`: the same prompts to several models, and what their answers are worth."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import aiohttp
+import msgspec
+import typer
+
+from reshore.cli.compare_output import asking, print_report
+from reshore.cli.failure import ExitCode, Failure
+from reshore.cli.hosted import served
+from reshore.cli.ledger_options import RouteName, Since, moment_ms, now
+from reshore.cli.loop import new_event_loop
+from reshore.cli.output import Json, note, print_json
+from reshore.clock import SystemClock
+from reshore.config import Config, load
+from reshore.errors import CompareError
+from reshore.evals.compare.aims import Aim, aims
+from reshore.evals.compare.answers import AnswerFile, key_of
+from reshore.evals.compare.asking import Asker
+from reshore.evals.compare.page.render import page
+from reshore.evals.compare.prompts import Prompt, read_prompts, with_parameters
+from reshore.evals.compare.report import Report
+from reshore.evals.compare.running import Manner, ask_all
+from reshore.evals.compare.sampled import sampled
+from reshore.evals.compare.summary import Answers, summarise
+from reshore.ledger.database import reading
+from reshore.ledger.prices import Prices
+from reshore.ledger.queries import Filter
+from reshore.ledger.samples import samples
+from reshore.routing.aliases import Aliases
+
+_CONNECT_S = 10.0
+
+
+def command(
+    targets: Annotated[
+        list[str],
+        typer.Argument(
+            help="Two or more: local:MODEL, cloud:UPSTREAM/MODEL, or a name that the server "
+            "routes. The others are held against the first."
+        ),
+    ],
+    prompts: Annotated[
+        str | None,
+        typer.Option(
+            "--prompts",
+            "-p",
+            metavar="FILE",
+            help="JSONL, CSV, a prompt a line, or OpenAI's "
+            "batch format; - or nothing: what is piped in.",
+        ),
+    ] = None,
+    from_ledger: Annotated[
+        bool, typer.Option("--from-ledger", help="Ask what clients asked, as far as it is kept.")
+    ] = False,
+    since: Since = "7d",
+    route: RouteName = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, help="Prompts of the ledger at most.")
+    ] = 200,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with", metavar="NAME=VALUE", help="A field of every request: temperature=0."
+        ),
+    ] = None,
+    margin: Annotated[
+        float,
+        typer.Option(
+            min=0.001, max=1, help="How many more losses than wins are acceptable, as a share."
+        ),
+    ] = 0.05,
+    parallel: Annotated[
+        int, typer.Option(min=1, max=256, help="Requests to one target at a time.")
+    ] = 4,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="N", help="Requests to one target a second at most."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="STEM",
+            help="Where the report goes: STEM.json, STEM.html, and "
+            "the answers in STEM.answers.jsonl.",
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="The page goes here instead.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask several models the same, and compare their answers.
+
+    Answers are kept: the same command goes on where it was interrupted, and asks for nothing twice.
+    """
+    config, wanted = load(), aims(tuple(targets))
+    if from_ledger and prompts is not None:
+        raise Failure(ExitCode.USAGE, "prompts come from a file or from the ledger, not both")
+    if from_ledger:
+        found, source = _stored(config, wanted, since, route, limit), "ledger"
+    else:
+        found, source = _read(prompts)
+    parameters = dict(map(_parameter, given or []))
+    asked = with_parameters(found, parameters)
+    stem = out or Path(f"{Path(source).stem}.compare")
+    with AnswerFile(_beside(stem, ".answers.jsonl")) as kept:
+        _ask(config, asked, wanted, kept, Manner(parallel=parallel, rate=rate))
+        report = summarise(
+            asked,
+            _answers(asked, wanted, kept),
+            tuple(target.text for target in wanted),
+            margin=margin,
+            source=source,
+            parameters=parameters,
+            made_s=time.time(),
+        )
+    page_file = html or _beside(stem, ".html")
+    _write(_beside(stem, ".json"), msgspec.json.encode(report))
+    _write(page_file, page(report).encode())
+    if as_json:
+        print_json(report)
+    else:
+        print_report(report)
+        note(f"answers side by side: {page_file}")
+    _tell_failures(report)
+
+
+def _answers(prompts: Sequence[Prompt], targets: Sequence[Aim], kept: AnswerFile) -> Answers:
+    found = (
+        (prompt.id, target.text, kept.last(key_of(prompt, target.text)))
+        for prompt in prompts
+        for target in targets
+    )
+    return {(name, target): answer for name, target, answer in found if answer is not None}
+
+
+def _parameter(text: str) -> tuple[str, Any]:
+    """`temperature=0`: the value is JSON where it can be, and else a text."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise Failure(ExitCode.USAGE, f"--with takes NAME=VALUE, as temperature=0; not {text!r}")
+    if name in ("model", "messages", "stream", "stream_options", "n"):
+        raise Failure(ExitCode.USAGE, f"--with cannot change {name!r}")
+    try:
+        return name, msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        return name, value
+
+
+def _read(place: str | None) -> tuple[tuple[Prompt, ...], str]:
+    """The prompts of a file, or of what is piped in; and its name."""
+    if place in (None, "-"):
+        if sys.stdin.isatty():
+            raise Failure(
+                ExitCode.USAGE, "there are no prompts: give --prompts FILE, or --from-ledger"
+            )
+        return read_prompts(sys.stdin.read()), "stdin"
+    path = Path(str(place))
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise Failure(ExitCode.USAGE, f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CompareError(f"{path} is no text in UTF-8: {error.reason}") from error
+    return read_prompts(text, name=path.name), path.name
+
+
+def _stored(
+    config: Config, targets: Sequence[Aim], since: str, route: str | None, limit: int
+) -> tuple[Prompt, ...]:
+    which = Filter(since_ms=moment_ms(since, now()), route=route)
+    away = any(not target.text.startswith("local:") for target in targets)
+    with reading(config) as connection:
+        found = sampled(samples(connection, which), limit=limit, away=away)
+    for reason, count in found.left_out.items():
+        note(f"left out: {count:,} requests: {reason}")
+    return found.prompts
+
+
+def _ask(
+    config: Config,
+    prompts: Sequence[Prompt],
+    targets: Sequence[Aim],
+    kept: AnswerFile,
+    manner: Manner,
+) -> None:
+    """Get the answers that are missing; no server is needed where none is."""
+    if all(kept.has(key_of(prompt, each.text)) for prompt in prompts for each in targets):
+        return
+    aliases = Aliases(config.aliases)
+    local = [aliases.resolve(each.model) for each in targets if each.text.startswith("local:")]
+    with served(config, local) as server, asyncio.Runner(loop_factory=new_event_loop) as runner:
+        try:
+            runner.run(_asked(server.socket, config, prompts, targets, kept, manner))
+        except KeyboardInterrupt:
+            note("what was answered is kept; the same command goes on from here")
+            raise
+
+
+async def _asked(
+    socket: Path,
+    config: Config,
+    prompts: Sequence[Prompt],
+    targets: Sequence[Aim],
+    kept: AnswerFile,
+    manner: Manner,
+) -> None:
+    clock = SystemClock()
+    # The server has limits of its own: no answer takes for ever.
+    patience = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S)
+    connector = aiohttp.UnixConnector(str(socket), limit=0)
+    async with aiohttp.ClientSession(connector=connector, timeout=patience) as session:
+        prices = Prices(config.prices, config.upstreams)
+        asker = Asker(session, "http://reshore", prices=prices, clock=clock)
+        with asking(prompts, targets, kept) as shown:
+            await ask_all(
+                asker, prompts, targets, kept, manner=manner, clock=clock, on_answer=shown
+            )
+
+
+def _beside(stem: Path, ending: str) -> Path:
+    return stem.with_name(stem.name + ending)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Replace a file as a whole; nobody else may read it, for it holds what people asked."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
+            file.write(data)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise CompareError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _tell_failures(report: Report) -> None:
+    """A target that never answered has most likely the wrong name, or key: that is no result."""
+    first: Mapping[str, str] = {
+        answer.target: answer.error
+        for item in reversed(report.items)
+        for answer in item.answers
+        if answer.error
+    }
+    for side in report.groups[0].sides:
+        if side.failed:
+            note(f"{side.target}: {side.failed} of {side.answers} failed: {first[side.target]}")
+    lost = [side for side in report.groups[0].sides if side.failed == side.answers]
+    if lost:
+        raise CompareError(f"{lost[0].target} answered nothing: {first[lost[0].target]}")

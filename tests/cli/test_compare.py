@@ -1,0 +1,221 @@
+"""`reshore compare`: the same prompts to several models, and what their answers are worth."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from contextlib import contextmanager
+
+import pytest
+
+from reshore.evals.compare.report import read_report
+from reshore.ledger.database import Database
+from reshore.ledger.entry import Ended, Texts
+from tests.cli.conftest import RESHORE, environment, execute, install, served
+from tests.ledger.samples import outcome, settings
+from tests.ledger.test_database import write
+
+BOTH = ("local:tiny", "local:other")
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """One server for all tests here; it has the models `tiny` and `other`."""
+    home = tmp_path_factory.mktemp("compare") / "home"
+    home.mkdir()
+    install(home)
+    install(home, "other")
+    with served(home, "--log-level", "error") as server:
+        yield server
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working directory."""
+    place = tmp_path / "here"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    return place
+
+
+def questions(path, count=4, **more):
+    lines = [
+        {"id": n, "prompt": f"Say {n}", "reference": f"{n}", "match": "contains"} | more
+        for n in range(count)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return str(path)
+
+
+def answers(place, stem="q.compare"):
+    lines = (place / f"{stem}.answers.jsonl").read_bytes().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith(b"\n")]
+
+
+def test_the_running_server_is_asked_and_three_files_are_written(two, here):
+    ended = execute(two.home, "compare", *BOTH, "-p", questions(here / "q.jsonl"))
+    assert ended.code == 0, ended.err
+    assert "answers side by side: q.compare.html" in ended.err
+    assert "local:other" in ended.out
+    report = read_report(here / "q.compare.json")
+    said = [item.answers[1].text for item in report.items]
+    assert [text[:5] for text in said] == [f"Say {n}" for n in range(4)]
+    assert report.groups[0].contests[0].ties == 4
+    assert report.targets == BOTH
+    assert report.source == "q.jsonl"
+    assert len(answers(here)) == 8
+    page = (here / "q.compare.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    for name in ("json", "html", "answers.jsonl"):
+        assert (here / f"q.compare.{name}").stat().st_mode & 0o777 == 0o600
+
+
+def test_nothing_is_asked_twice_and_what_is_new_is(two, here):
+    execute(two.home, "compare", *BOTH, "-p", questions(here / "q.jsonl"))
+    first = answers(here)
+    assert execute(two.home, "compare", *BOTH, "-p", str(here / "q.jsonl")).code == 0
+    assert answers(here) == first
+    ended = execute(two.home, "compare", *BOTH, "-p", questions(here / "q.jsonl", 5))
+    assert ended.code == 0
+    assert answers(here)[:8] == first
+    assert len(answers(here)) == 10
+    assert len(read_report(here / "q.compare.json").items) == 5
+
+
+def test_where_all_is_answered_no_server_is_needed(two, here, home):
+    execute(two.home, "compare", *BOTH, "-p", questions(here / "q.jsonl"))
+    ended = execute(home, "compare", *BOTH, "-p", str(here / "q.jsonl"), "--margin", "0.2")
+    assert ended.code == 0, ended.err
+    assert read_report(here / "q.compare.json").margin == 0.2
+
+
+def test_without_a_server_it_runs_the_models_itself(home, here):
+    install(home)
+    install(home, "other")
+    ended = execute(home, "compare", *BOTH, "-p", questions(here / "q.jsonl", 2))
+    assert ended.code == 0, ended.err
+    assert len(read_report(here / "q.compare.json").items) == 2
+
+
+def test_a_missing_model_starts_no_server(home, here):
+    install(home)
+    ended = execute(home, "compare", *BOTH, "-p", questions(here / "q.jsonl"))
+    assert ended.code == 3
+    assert "other" in ended.err
+
+
+def test_json_is_the_whole_report(two, here):
+    ended = execute(two.home, "compare", *BOTH, "--json", stdin="Say one\nSay two\n")
+    assert ended.code == 0, ended.err
+    printed = json.loads(ended.out)
+    assert printed == json.loads((here / "stdin.compare.json").read_bytes())
+    assert [item["prompt"] for item in printed["items"]] == ["Say one", "Say two"]
+
+
+def test_parameters_and_places_are_as_they_are_told(two, here):
+    source = questions(here / "q.jsonl", 1)
+    options = ("--with", "temperature=0", "--with", "stop=END", "-o", "r", "--html", "page.htm")
+    ended = execute(two.home, "compare", *BOTH, "-p", source, *options)
+    assert ended.code == 0, ended.err
+    report = read_report(here / "r.json")
+    assert report.parameters == {"temperature": 0, "stop": "END"}
+    assert report.items[0].body["temperature"] == 0
+    assert (here / "page.htm").exists()
+    assert not (here / "r.html").exists()
+
+
+def test_a_target_that_never_answers_is_a_failure_with_its_reason(two, here):
+    source = questions(here / "q.jsonl", 2)
+    ended = execute(two.home, "compare", "local:tiny", "local:nobody", "-p", source)
+    assert ended.code == 1
+    assert "local:nobody answered nothing: " in ended.err
+    assert "2 of 2 failed" in ended.err
+    assert read_report(here / "q.compare.json").groups[0].contests[0].losses == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("local:tiny", "-p", "q.jsonl"), "two targets are needed"),
+        (("local:tiny", "local", "-p", "q.jsonl"), "names no model"),
+        ((*BOTH, "-p", "nowhere.jsonl"), "cannot read nowhere.jsonl"),
+        ((*BOTH, "-p", "q.jsonl", "--from-ledger"), "not both"),
+        ((*BOTH, "-p", "q.jsonl", "--with", "temperature"), "takes NAME=VALUE"),
+        ((*BOTH, "-p", "q.jsonl", "--with", "model=x"), "cannot change 'model'"),
+        ((*BOTH, "-p", "q.jsonl", "--with", "temperature=hot"), "temperature"),
+        ((*BOTH, "-p", "bad.jsonl"), "bad.jsonl, line 1: "),
+    ],
+)
+def test_what_cannot_be_asked_is_told_in_a_line(arguments, says, cli, here):
+    questions(here / "q.jsonl")
+    (here / "bad.jsonl").write_text('{"promt": 1}\n')
+    ended = cli("compare", *arguments)
+    assert ended.code in (1, 2)
+    assert says in ended.err
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_what_was_answered_before_a_kill_is_kept(number, two, here):
+    """Each answer takes a second; the second run asks for those that were not there."""
+    lines = ["/echo " + json.dumps({"gap_ms": 40, "text": f"{n} " + "x " * 10}) for n in range(12)]
+    (here / "q.txt").write_text("\n".join(lines))
+    command = [*RESHORE, "compare", *BOTH, "-p", "q.txt", "--parallel", "2"]
+    process = subprocess.Popen(
+        command, env=environment(two.home), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    with process:
+        path = here / "q.compare.answers.jsonl"
+        while process.poll() is None and not (path.exists() and path.read_bytes().count(b"\n") > 4):
+            pass
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    before = answers(here)
+    assert 4 < len(before) < 24
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert b"the same command goes on from here" in said
+    ended = execute(two.home, "compare", *BOTH, "-p", "q.txt", "--parallel", "8")
+    assert ended.code == 0, ended.err
+    after = answers(here)
+    assert after[: len(before)] == before
+    assert len({each["key"] for each in after}) == len(after) == 24
+    assert read_report(here / "q.compare.json").missing == 0
+
+
+@contextmanager
+def stored(home, *prompts):
+    """A ledger in which clients asked these."""
+    config = settings(home)
+    database = Database(config)
+    for number, (body, fields) in enumerate(prompts):
+        name = f"req_{number}"
+        ended = outcome(name, wall_s=1_790_000_000.0 + number, **fields)
+        write(database, Ended(ended), Texts(name, json.dumps(body), "x", ended.wall_s))
+    database.close()
+    yield
+
+
+def chat(text):
+    return {"model": "gpt-4o", "messages": [{"role": "user", "content": text}]}
+
+
+def test_what_clients_asked_is_asked_again(home, here):
+    install(home)
+    install(home, "other")
+    asked = [(chat("Say one"), {}), (chat("Say two"), {}), (chat("x"), {"path": "/api/chat"})]
+    with stored(home, *asked):
+        ended = execute(home, "compare", *BOTH, "--from-ledger", "--since", "2026-01-01")
+    assert ended.code == 0, ended.err
+    assert "left out: 1 requests: not of /v1/chat/completions" in ended.err
+    report = read_report(here / "ledger.compare.json")
+    assert {item.prompt for item in report.items} == {"Say one", "Say two"}
+    assert {item.group for item in report.items} == {"gpt-*"}
+
+
+def test_a_ledger_without_texts_says_how_to_have_them(cli, home, here):
+    with stored(home):
+        ended = cli("compare", *BOTH, "--from-ledger")
+    assert ended.code == 1
+    assert "set `ledger.texts = 0.1`" in ended.err
