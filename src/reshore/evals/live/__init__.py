@@ -1,1 +1,0 @@
-"""Pairs of live traffic, compared as they come: see `docs/evaluation.md`."""
