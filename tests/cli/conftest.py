@@ -29,7 +29,7 @@ def command_lines() -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
     for name in COMMANDS:
         inner = getattr(load_command(name), "commands", None)
-        found += [(name, each) for each in inner] if inner else [(name,)]
+        found += [(name, each) for each in inner] if inner else [tuple(name.split())]
     return found
 
 

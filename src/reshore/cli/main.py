@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
@@ -20,7 +21,8 @@ from reshore import __version__
 from reshore.cli.failure import ExitCode, Failure, failure_of
 
 # Name -> what the list of commands says. `reshore.cli.<name>` holds the function `command`, with
-# `_` for `-`, or a table `COMMANDS` of functions: commands of its own.
+# `_` for `-`, or a table `COMMANDS` of functions: commands of its own. A name of two words is a
+# command beside the one of the first word, in a module of its own.
 COMMANDS = {
     "serve": "Answer OpenAI's API and Ollama's.",
     "run": "Ask a model once, or chat with it.",
@@ -39,6 +41,7 @@ COMMANDS = {
     "requests": "Show, follow or export what was asked and who answered.",
     "cost": "Show what requests cost, and what they saved.",
     "compare": "Ask several models the same, and compare their answers.",
+    "compare label": "Say which of two answers is better, one key a pair.",
     "rehearse": "Be an upstream that fails as it is told.",
     "config": "Print every setting, and where it comes from.",
 }
@@ -63,6 +66,8 @@ class LazyGroup(TyperGroup):
     ) -> tuple[str | None, TyperCommand | TyperGroup | None, list[str]]:
         """The command that is called; help and suggestions need no more than the stubs."""
         name, _, rest = super().resolve_command(ctx, args)
+        if name is not None and rest and f"{name} {rest[0]}" in COMMANDS:
+            name, rest = f"{name} {rest[0]}", rest[1:]
         return name, None if name is None else load_command(name), rest
 
 
@@ -71,7 +76,7 @@ def load_command(name: str) -> TyperCommand | TyperGroup:
 
     A module that reads its arguments in a way of its own has the class `Command` for it.
     """
-    module = importlib.import_module(f"reshore.cli.{name.replace('-', '_')}")
+    module = importlib.import_module(f"reshore.cli.{re.sub('[- ]', '_', name)}")
     if hasattr(module, "COMMANDS"):
         return _group_of(name, module.COMMANDS)
     single = typer.Typer(add_completion=False, rich_markup_mode=_PLAIN)

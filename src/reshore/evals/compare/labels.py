@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from reshore.errors import CompareError
+from reshore.evals.compare.answers import Answer
 from reshore.evals.compare.report import Item, Report
 from reshore.evals.judge import Better
 from reshore.evals.scoring import Compared, Result
@@ -46,7 +47,7 @@ class Open(Struct, frozen=True, kw_only=True):
     @property
     def texts(self) -> tuple[str, str]:
         """The answers as they are to be shown."""
-        first, second = self.item.answers[0].text, self.item.answers[self.place].text
+        first, second = (_said(self.item.answers[place]) for place in (0, self.place))
         return (second, first) if self.swapped else (first, second)
 
 
@@ -99,6 +100,11 @@ def open_pairs(report: Report) -> tuple[Open, ...]:
     return tuple(sorted(_open(report), key=lambda pair: pair.key))
 
 
+def _said(answer: Answer) -> str:
+    calls = [f"[calls {call.name} {call.arguments}]" for call in answer.tool_calls]
+    return "\n".join(filter(None, (answer.text, *calls)))
+
+
 def _open(report: Report) -> Iterator[Open]:
     for item in report.items:
         for place, compared in enumerate(item.compared, 1):
@@ -106,7 +112,7 @@ def _open(report: Report) -> Iterator[Open]:
             left = compared.result == "undecided" or compared.by.startswith(("judge ", LABEL))
             if first.error or second.error or not left:
                 continue
-            said = msgspec.json.encode([item.body, first.text, second.text, second.target])
+            said = msgspec.json.encode([item.body, _said(first), _said(second), second.target])
             digest = hashlib.sha256(said).hexdigest()
             yield Open(
                 key=digest[:24],
