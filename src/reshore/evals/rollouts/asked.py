@@ -105,6 +105,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     Attributes:
         began: the version of the routes that began it.
         versions: those that each move has led to, oldest first.
+        due: what is decided and not in force yet, as its history will have it; "" for nothing.
         missing: what the next step waits for, a sentence each.
         pairs_to_go, hours_to_go: a forecast, as in `Standing`.
     """
@@ -128,6 +129,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     since_s: float
     began: int
     versions: list[int]
+    due: str
     evidence: Evidence
     missing: list[str]
     pairs_to_go: int | None
@@ -223,6 +225,7 @@ def shown(kept: Kept, now_s: float) -> Shown:
         since_s=kept.since_s,
         began=kept.begun,
         versions=list(rollout.versions),
+        due="" if rollout.due is None else str(rollout.due),
         evidence=standing.evidence,
         missing=list(standing.missing),
         pairs_to_go=standing.pairs_to_go,
@@ -230,14 +233,8 @@ def shown(kept: Kept, now_s: float) -> Shown:
     )
 
 
-def event(
-    kept: Kept, what: str, now_s: float, *, version: int, why: str = "", evidence: Evidence | None
-) -> Event:
-    """An event of a rollout.
-
-    Args:
-        why: "" for the rollout's note.
-    """
+def event(kept: Kept, what: str, now_s: float, *, version: int, evidence: Evidence | None) -> Event:
+    """An event of a rollout, with what led to it."""
     rollout = kept.rollout
     return Event(
         event=what,
@@ -247,7 +244,7 @@ def event(
         state=rollout.state,
         share=rollout.share,
         version=version,
-        why=why or kept.note,
+        why=kept.why if what == "started" else kept.note,
         time_s=now_s,
         evidence=None if evidence is None else msgspec.to_builtins(evidence),
     )

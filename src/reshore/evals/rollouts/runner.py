@@ -49,6 +49,7 @@ _TICK_S = 1.0
 _WRITTEN_EVERY_S = 5.0
 # Of these the event loop is not kept longer than some milliseconds.
 _AT_ONCE = 200
+_HELD_UP = "held up: "
 _ENDS = "the server ends; ask again when it is back"
 
 
@@ -191,7 +192,7 @@ class Runner:
                 await self._work()
             except Exception:
                 log.exception("the rollouts stumbled, and go on")
-        for number in self._changed:
+        for number in tuple(self._changed):
             await self._write(self._kept[number])
 
     async def _tick(self) -> None:
@@ -284,6 +285,8 @@ class Runner:
         What cannot be done now stays due, and is tried again with the next tick.
         """
         due = kept.rollout.due
+        if isinstance(due, RollBack) and not kept.note.startswith((due.why, _HELD_UP)):
+            kept.note, kept.since_s = due.why, self._clock.wall()
         if not await self._write(kept) and not isinstance(due, RollBack):
             return
         try:
@@ -300,7 +303,7 @@ class Runner:
         if due is None:
             kept.begun = version
             kept.rollout = Rollout.start(kept.rollout.plan, now_s)
-            await self._entered(kept, "started", kept.why)
+            await self._entered(kept, "started", "")
             return
         kept.rollout.carried_out(version, now_s)
         if isinstance(due, Promote):
@@ -311,7 +314,7 @@ class Runner:
             await self._entered(kept, kept.rollout.state, note, evidence=due.evidence)
 
     async def _held_up(self, kept: Kept, error: Exception) -> None:
-        note = f"held up: {error}"
+        note = f"{_HELD_UP}{error}"
         if note != kept.note:
             await self._entered(kept, "held up", note)
 
