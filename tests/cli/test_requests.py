@@ -40,6 +40,11 @@ def test_requests_are_shown_with_who_answered_and_what_it_cost(cli, ledger):
     assert cells[5][1] == "Unreachable"
 
 
+def test_an_answer_that_broke_off_is_told(cli, home):
+    fill(settings(home), [outcome("a", error="Unreachable", wall_s=time.time())])
+    assert "openai/gpt-4o-mini (Unreachable)" in cli("requests").out
+
+
 @pytest.mark.parametrize("command", [("requests",), ("cost", "--by", "asked")])
 def test_a_name_cannot_write_to_the_terminal(cli, home, command):
     fill(settings(home), [outcome("a", asked_model="\x1b[2J\nmine", wall_s=time.time())])

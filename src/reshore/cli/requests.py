@@ -185,10 +185,12 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _who(row: Row) -> str:
-    """`qwen2.5:7b`, `openai/gpt-4o`; why nobody did."""
-    if row["model"] is None or row["backend"] is None:
-        return row["model"] or row["error"] or "-"
-    return row["model"] if row["side"] == "local" else f"{row['backend']}/{row['model']}"
+    """`qwen2.5:7b`, `openai/gpt-4o (Unreachable)` where it broke off; why nobody did."""
+    name, error = row["model"], row["error"]
+    if name is None or row["backend"] is None:
+        return name or error or "-"
+    who = name if row["side"] == "local" else f"{row['backend']}/{name}"
+    return f"{who} ({error})" if error else who
 
 
 def _cost(row: Row) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import NoReturn
@@ -127,6 +128,7 @@ class Peer:
                 left -= len(data)
                 pieces.append(data)
         if left < 0:
+            pieces.clear()  # the traceback would hold them until the garbage collector comes by
             raise BadReply(
                 f"{self.name} answered with more than {limit_bytes} bytes", backend=self.name
             )
@@ -188,6 +190,12 @@ class Peer:
             return BadReply(
                 f"what {name} answered is no HTTP; see whether its url is right", backend=name
             )
+        if isinstance(error, aiohttp.ClientPayloadError):
+            return Unreachable(
+                f"{name} broke the connection in the middle of its answer",
+                backend=name,
+                retryable=True,
+            )
         return Unreachable(
             f"{name} broke the connection ({_reason(error)})", backend=name, retryable=True
         )
@@ -195,6 +203,8 @@ class Peer:
 
 def _reason(error: BaseException) -> str:
     cause = getattr(error, "os_error", error)
+    if isinstance(cause, ConnectionError) and cause.errno:
+        return os.strerror(cause.errno)  # asyncio's own words have the address once more
     return getattr(cause, "strerror", None) or str(cause)[:200] or type(cause).__name__
 
 

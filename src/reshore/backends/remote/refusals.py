@@ -11,6 +11,8 @@ from reshore.wire.openai.faults import Fault, decode_fault
 # What OpenAI's SDKs retry, and 425 (too early).
 _PASSING = frozenset({408, 409, 425, 429})
 _OUR_KEY = (401, 403)
+# Who asks for a longer wait may have meant anything; clients would wait for years.
+_LONGEST_WAIT_S = 86_400.0
 
 
 def refusal(
@@ -55,16 +57,21 @@ def event_refusal(backend: str, payload: bytes) -> UpstreamStatus:
 
 
 def retry_after_s(headers: Mapping[str, str], *, wall_s: float) -> float | None:
-    """How long a reply asks to wait: `retry-after-ms`, or `retry-after` in either form."""
+    """How long a reply asks to wait, a day at most: `retry-after-ms`, or `retry-after` in either
+    form."""
     exact = _number(headers.get("retry-after-ms", ""))
     if exact is not None:
-        return exact / 1000
+        return min(exact / 1000, _LONGEST_WAIT_S)
     text = headers.get("retry-after", "")
     seconds = _number(text)
-    if seconds is not None or not text:
-        return seconds
+    if seconds is None and text:
+        seconds = _until(text, wall_s)
+    return None if seconds is None else min(seconds, _LONGEST_WAIT_S)
+
+
+def _until(date: str, wall_s: float) -> float | None:
     try:
-        return max(parsedate_to_datetime(text).timestamp() - wall_s, 0.0)
+        return max(parsedate_to_datetime(date).timestamp() - wall_s, 0.0)
     except (ValueError, TypeError, OverflowError):
         return None
 
