@@ -17,7 +17,7 @@ from reshore import __version__
 from reshore.routing.breaker import BreakerState
 from reshore.routing.policy import Cloud, Route
 from reshore.routing.table import Table
-from reshore.telemetry.gauges import Gauges
+from reshore.telemetry.gauges import Evaluated, Gauges
 from reshore.telemetry.labels import Endpoints, ModelNames
 from reshore.telemetry.meter import Meter
 from reshore.telemetry.metrics import METRICS
@@ -225,6 +225,12 @@ BUSY = Gauges(
     routing_version=lambda: 12,
     ledger=lambda: (3, Fates()),
     shadow_drops=lambda: [("queue", 4), ("late", 1)],
+    evaluation=lambda: Evaluated(
+        pairs={("gpt-4o", "tie"): 7, ("gpt-4o", "loss"): 1},
+        drops={"queue": 2},
+        net_win={"gpt-4o": -0.125},
+        drifted={"gpt-4o": True},
+    ),
 )
 
 
@@ -253,12 +259,17 @@ def test_the_state_of_the_server_is_asked_when_metrics_are_read() -> None:
     assert seen["reshore_ledger_queue"] == {(): 3}
     assert seen["reshore_ledger_entries_total"] == {("written",): 90, ("spilled",): 7, ("lost",): 2}
     assert seen["reshore_shadow_drops_total"] == {("queue",): 4, ("late",): 1}
+    assert seen["reshore_evaluation_pairs_total"][("gpt-4o", "tie")] == 7
+    assert seen["reshore_evaluation_drops_total"] == {("queue",): 2}
+    assert seen["reshore_evaluation_net_win"] == {("gpt-4o",): -0.125}
+    assert seen["reshore_evaluation_drift"] == {("gpt-4o",): 1}
     assert seen["reshore_build_info"] == {(__version__,): 1}
 
 
-def test_without_ledger_and_mirrors_nothing_is_said_of_them() -> None:
+def test_without_ledger_mirrors_and_evaluation_nothing_is_said_of_them() -> None:
     names = {reading.metric.name for reading in meter().read()}
-    assert not {"reshore_ledger_queue", "reshore_shadow_drops_total"} & names
+    unasked = {"reshore_ledger_queue", "reshore_shadow_drops_total", "reshore_evaluation_drift"}
+    assert not unasked & names
     with_ledger = replace(QUIET, ledger=lambda: (0, Fates()))
     assert "reshore_ledger_queue" in shown(meter(with_ledger).read())
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "rm": "Remove installed models.",
     "import-ollama": "Judge and serve the models of an Ollama store.",
     "route": "Show, set, compare and explain who answers which name.",
+    "evaluation": "Show how local answers do against the cloud's.",
     "rollback": "Go back to an earlier version of the routes.",
     "requests": "Show, follow or export what was asked and who answered.",
     "cost": "Show what requests cost, and what they saved.",

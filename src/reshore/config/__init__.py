@@ -14,6 +14,7 @@ with this.
 
 from reshore.config.durations import Seconds, parse_duration
 from reshore.config.engine import EchoConfig, EngineConfig
+from reshore.config.evaluation import EvaluationConfig
 from reshore.config.host import parse_host
 from reshore.config.keys import OLLAMA_NAMES, is_table, keys, variable
 from reshore.config.ledger import LedgerConfig, PriceConfig, without_password
@@ -39,6 +40,7 @@ __all__ = [
     "Config",
     "EchoConfig",
     "EngineConfig",
+    "EvaluationConfig",
     "Layers",
     "LedgerConfig",
     "LimitsConfig",

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from reshore.config.durations import Seconds
 from reshore.config.engine import EngineConfig
+from reshore.config.evaluation import EvaluationConfig
 from reshore.config.ledger import LedgerConfig, PriceConfig
 from reshore.config.limits import LimitsConfig
 from reshore.config.metrics import MetricsConfig
@@ -65,6 +66,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limits: LimitsConfig = LimitsConfig()
     routing: RoutingConfig = RoutingConfig()
     shadow: ShadowConfig = ShadowConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     models: dict[str, ModelConfig] = {}
     upstreams: dict[str, UpstreamConfig] = {}
     aliases: Annotated[

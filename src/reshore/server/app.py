@@ -35,10 +35,12 @@ from reshore.routing.reload import Follower, open_routes
 from reshore.routing.shadow import ShadowWorker
 from reshore.server import admin, health, openai, openai_models
 from reshore.server.admin_door import AdminDoor, admin_keys
+from reshore.server.admin_evaluation import evaluation_endpoints
 from reshore.server.admin_routes import route_endpoints
 from reshore.server.calls.origin import Backends
 from reshore.server.drain import Drain
 from reshore.server.elsewhere import Elsewhere
+from reshore.server.evaluating import running_evaluation
 from reshore.server.guard import HostGuard, KeyGuard, OriginGuard
 from reshore.server.metrics import MetricsPage, make_meter
 from reshore.server.middleware import Admit, Authenticate, Guard, Observe
@@ -116,11 +118,13 @@ async def create_app(
         _engine_session() as session,
         open_upstreams(config, env=env, clock=clock, instance_id=instance_id) as remotes,
         _working(pool),
+        running_evaluation(config, clock, ledger) as evaluation,
         ShadowWorker(
             config.shadow,
             clock=clock,
             local=pool,
             record_late=lambda request_id, attempt: recorder.late(request_id, attempt),
+            on_result=evaluation.offer if evaluation else None,
         ) as shadows,
     ):
         local = LocalBackend(library, pool, EngineClient(session), config)
@@ -141,13 +145,14 @@ async def create_app(
                 shadows=shadows,
             ),
             shadows=shadows,
+            evaluation=evaluation,
             drain=Drain(),
             ledger=ledger,
             clock=clock,
             instance_id=instance_id,
         )
         meter = make_meter(services, ledger) if config.metrics.enabled else None
-        recorder = Recorder(record, ledger, meter)
+        recorder = Recorder(record, ledger, meter, evaluation)
         tasks = [asyncio.create_task(_start(services, library))]
         if reread is not None:
             follower = Follower(routes, reread, config.home / "reshore.toml", clock)
@@ -252,6 +257,7 @@ def _admin_routes(services: Services) -> list[BaseRoute]:
         Route("/admin/where", admin.Where(services), methods=["GET"]),
         Route("/admin/ask", openai.AskTarget(services), methods=["POST"]),
         *route_endpoints(services),
+        *evaluation_endpoints(services),
     ]
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 
+from reshore.evals.live.evaluation import Evaluation
 from reshore.ledger.ledger import Ledger
 from reshore.server.endpoint import Endpoint
 from reshore.server.exchange import Exchange
 from reshore.server.services import Services
-from reshore.telemetry.gauges import Gauges
-from reshore.telemetry.labels import Endpoints, ModelNames
+from reshore.telemetry.gauges import Evaluated, Gauges
+from reshore.telemetry.labels import Bounded, Endpoints, ModelNames
 from reshore.telemetry.meter import Meter
 from reshore.telemetry.page import render
+from reshore.telemetry.series import Labels
 
 # Paths as labels have them: those of our endpoints (a test compares them with the routes), and what
 # of OpenAI's is forwarded most. What is below the last ones is `/v1/*` and `/admin/*`.
@@ -76,7 +79,7 @@ class MetricsPage(Endpoint):
 def make_meter(services: Services, ledger: Ledger) -> Meter:
     """A meter of this server."""
     config = services.config
-    keeps = config.ledger.enabled
+    keeps, evaluation = config.ledger.enabled, services.evaluation
     return Meter(
         endpoints=Endpoints(PATHS),
         backends=("local", *config.upstreams),
@@ -92,8 +95,28 @@ def make_meter(services: Services, ledger: Ledger) -> Meter:
             routing_version=lambda: services.routing.view.number,
             ledger=(lambda: (ledger.queued, ledger.counts)) if keeps else None,
             shadow_drops=lambda: services.shadows.state().dropped.items(),
+            evaluation=None if evaluation is None else _evaluated(evaluation),
         ),
     )
+
+
+def _evaluated(evaluation: Evaluation) -> Callable[[], Evaluated]:
+    """What evaluation knows. Routes are few; beyond what a label may take, one stands for all."""
+    label = Bounded()
+
+    def read() -> Evaluated:
+        pairs = Counter[Labels]()
+        for (route, verdict), count in evaluation.counted.items():
+            pairs[label(route), verdict] += count
+        latest = evaluation.latest()
+        return Evaluated(
+            pairs=pairs,
+            drops=evaluation.dropped(),
+            net_win={label(each.route): each.net_win for each in latest if each.decided},
+            drifted={label(each.route): each.drifted for each in latest if each.drift},
+        )
+
+    return read
 
 
 def _named(services: Services) -> Iterator[str]:

@@ -9,6 +9,7 @@ from reshore.backends.library import Library
 from reshore.clock import Clock
 from reshore.config import Config
 from reshore.engine.pool import Pool
+from reshore.evals.live.evaluation import Evaluation
 from reshore.ledger.ledger import Ledger
 from reshore.models.inventory import Inventory
 from reshore.models.store import Store
@@ -27,6 +28,7 @@ class Services:
     Attributes:
         backend: this machine's; `backends` has the upstreams as well.
         routes: what changes the routes; who only reads them takes `routing`.
+        evaluation: compares what both sides answered; None where that is switched off.
         instance_id: of this process; `via` names it, so that loops are known.
     """
 
@@ -40,6 +42,7 @@ class Services:
     routes: RoutingState
     dispatcher: Dispatcher
     shadows: ShadowWorker
+    evaluation: Evaluation | None
     drain: Drain
     ledger: Ledger
     clock: Clock

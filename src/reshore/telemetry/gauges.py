@@ -45,6 +45,23 @@ class Fates(Protocol):
 
 
 @dataclass(frozen=True)
+class Evaluated:
+    """What evaluation knows.
+
+    Attributes:
+        pairs: since the start, by route and verdict.
+        drops: copies that were not compared, by reason.
+        net_win: by route, where there is a pair.
+        drifted: by route, where it is watched.
+    """
+
+    pairs: Mapping[Labels, float]
+    drops: Mapping[str, float]
+    net_win: Mapping[str, float]
+    drifted: Mapping[str, bool]
+
+
+@dataclass(frozen=True)
 class Gauges:
     """Who is asked. All answer at once, on the event loop's thread.
 
@@ -52,6 +69,7 @@ class Gauges:
         ledger: how many entries are on their way, and what became of the others; None without
             a ledger.
         shadow_drops: mirrored copies that were dropped, by reason; None where nothing is mirrored.
+        evaluation: None where nothing is compared.
     """
 
     in_flight: Callable[[], int]
@@ -60,6 +78,7 @@ class Gauges:
     routing_version: Callable[[], int]
     ledger: Callable[[], tuple[int, Fates]] | None = None
     shadow_drops: Callable[[], Iterable[tuple[str, int]]] | None = None
+    evaluation: Callable[[], Evaluated] | None = None
 
     def read(
         self, *, local: Callable[[str], str], upstream: Callable[[str, str], tuple[str, str]]
@@ -80,6 +99,12 @@ class Gauges:
             yield Reading(metrics.LEDGER_ENTRIES, _one_label(counts))
         if self.shadow_drops is not None:
             yield Reading(metrics.SHADOW_DROPS, _one_label(dict(self.shadow_drops())))
+        if self.evaluation is not None:
+            found = self.evaluation()
+            yield Reading(metrics.PAIRS, found.pairs)
+            yield Reading(metrics.PAIR_DROPS, _one_label(found.drops))
+            yield Reading(metrics.NET_WIN, _one_label(found.net_win))
+            yield Reading(metrics.DRIFT, _one_label(found.drifted))
         yield Reading(metrics.BUILD, {(__version__,): 1})
 
     def _models(self, label: Callable[[str], str]) -> Iterator[Reading]:
@@ -104,5 +129,5 @@ class Gauges:
         return Counter((*labels(one.backend, one.model), one.state) for one in self.breakers())
 
 
-def _one_label(counts: Mapping[str, int]) -> Mapping[Labels, float]:
+def _one_label(counts: Mapping[str, float]) -> Mapping[Labels, float]:
     return {(value,): count for value, count in counts.items()}

@@ -180,6 +180,31 @@ SHADOW_DROPS = Metric(
     help="Mirrored copies that were dropped",
     labels=("reason",),
 )
+PAIRS = Metric(
+    name="reshore_evaluation_pairs_total",
+    kind="counter",
+    help="Requests that both sides answered, by what the local answer did: win, tie, loss, "
+    "undecided",
+    labels=("route", "verdict"),
+)
+PAIR_DROPS = Metric(
+    name="reshore_evaluation_drops_total",
+    kind="counter",
+    help="Answered copies that were not compared",
+    labels=("reason",),
+)
+NET_WIN = Metric(
+    name="reshore_evaluation_net_win",
+    kind="gauge",
+    help="(wins - losses) / pairs of the local model that was compared last, -1 to 1",
+    labels=("route",),
+)
+DRIFT = Metric(
+    name="reshore_evaluation_drift",
+    kind="gauge",
+    help="1 where local answers have become worse since clients get them, else 0",
+    labels=("route",),
+)
 BUILD = Metric(
     name="reshore_build_info",
     kind="gauge",
@@ -209,5 +234,9 @@ METRICS = (
     LEDGER_QUEUE,
     LEDGER_ENTRIES,
     SHADOW_DROPS,
+    PAIRS,
+    PAIR_DROPS,
+    NET_WIN,
+    DRIFT,
     BUILD,
 )

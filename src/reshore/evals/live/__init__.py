@@ -1,0 +1,1 @@
+"""Pairs of live traffic, compared as they come: see `docs/evaluation.md`."""

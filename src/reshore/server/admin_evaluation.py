@@ -1,0 +1,110 @@
+"""The admin API of evaluation: what is known of the routes, and pairs from comparisons."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+from starlette.datastructures import QueryParams
+from starlette.routing import BaseRoute, Route
+
+from reshore.errors import RequestError, RouteNotFound
+from reshore.evals.live.standing import Overview, standing
+from reshore.ledger.entry import PairTexts
+from reshore.routing.paired import Paired
+from reshore.server.endpoint import Endpoint
+from reshore.server.exchange import Exchange
+from reshore.server.services import Services
+
+T = TypeVar("T")
+
+
+class Reset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Begin anew with a route."""
+
+    route: str
+
+
+class ComparedPair(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A pair that was compared elsewhere, for the ledger.
+
+    Attributes:
+        texts: kept as `[ledger] texts` says.
+    """
+
+    paired: Paired
+    texts: PairTexts | None = None
+
+
+class ComparedPairs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /admin/evaluation/pairs`."""
+
+    pairs: list[ComparedPair]
+
+
+def evaluation_endpoints(services: Services) -> list[BaseRoute]:
+    """The endpoints."""
+    path = "/admin/evaluation"
+    return [
+        Route(path, Standings(services), methods=["GET"]),
+        Route(f"{path}/reset", BeginAnew(services), methods=["POST"]),
+        Route(f"{path}/pairs", TakePairs(services), methods=["POST"]),
+    ]
+
+
+class Standings(Endpoint):
+    """`GET /admin/evaluation?route=gpt-4o-mini`: what is known of all routes, or of one."""
+
+    async def answer(self, exchange: Exchange) -> None:
+        evaluation = self._services.evaluation
+        route = QueryParams(exchange.scope["query_string"]).get("route")
+        if evaluation is None:
+            found = Overview(enabled=False)
+        else:
+            known = evaluation.copies(route)
+            # Milliseconds for each: intervals are searched for.
+            standings = await asyncio.to_thread(lambda: [standing(each) for each in known])
+            found = Overview(standings=standings, dropped=evaluation.dropped())
+        await exchange.reply(200, msgspec.json.encode(found))
+
+
+class BeginAnew(Endpoint):
+    """`POST /admin/evaluation/reset` `{"route": "gpt-4o-mini"}`: forget what is known of it."""
+
+    async def answer(self, exchange: Exchange) -> None:
+        wish = await _read(exchange, self._services, Reset)
+        evaluation = self._services.evaluation
+        if evaluation is None:
+            raise RouteNotFound("evaluation is switched off (evaluation.enabled)")
+        evaluation.reset(wish.route)
+        await exchange.reply(200, b"{}")
+
+
+class TakePairs(Endpoint):
+    """`POST /admin/evaluation/pairs`: pairs of a comparison, for the ledger alone.
+
+    Some at a time, as many as a request's body may hold.
+    """
+
+    async def answer(self, exchange: Exchange) -> None:
+        given = await _read(exchange, self._services, ComparedPairs)
+        for each in given.pairs:
+            paired = msgspec.structs.replace(each.paired, source="compare", answered=None)
+            self._services.ledger.record_pair(paired, key=exchange.key, texts=each.texts)
+        await exchange.reply(200, msgspec.json.encode({"taken": len(given.pairs)}))
+
+
+async def _read(exchange: Exchange, services: Services, kind: type[T]) -> T:
+    """The request's body.
+
+    Raises:
+        RequestError: an unknown field, or one of the wrong type.
+    """
+    body: dict[str, Any] = await exchange.json(services.config.limits)
+    try:
+        return msgspec.convert(body, kind)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$.")
+        raise RequestError(f"{message}.", param=path.rstrip("`") or None) from error
