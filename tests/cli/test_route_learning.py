@@ -11,12 +11,18 @@ import time
 import msgspec
 import pytest
 
+from reshore.cli.failure import Failure
+from reshore.cli.learning_routes import put_live
 from reshore.cli.main import run
+from reshore.cli.operated import operations
 from reshore.ledger.batch import Batch
 from reshore.ledger.database import Database
 from reshore.ledger.entry import Pairing, PairTexts
 from reshore.ledger.prices import Prices
 from reshore.routing.learned import Origin
+from reshore.routing.operating import SetRoute
+from reshore.routing.parsing import parse_policy
+from reshore.routing.policy import Route
 from reshore.routing.trained import TrainedRouters
 from tests.cli.conftest import execute
 from tests.cli.test_docs import PAGE
@@ -368,3 +374,13 @@ def test_what_the_page_shows_is_what_happens(home, capsys):
 
 def _without_numbers(text):
     return re.sub(r"[+-]?\d[\d,.]*", "#", text)
+
+
+def test_a_route_that_was_changed_meanwhile_is_left_alone(config):
+    before = Route(pattern="gpt-4o", policy=parse_policy("cloud"))
+    with operations() as routes:
+        routes.set("gpt-4o", SetRoute(policy="local"))
+    with pytest.raises(Failure, match=r"changed meanwhile.*route set gpt-4o 'hybrid\(by=mine-1\)'"):
+        put_live(before, SetRoute(policy="hybrid(by=mine-1)"))
+    with operations() as routes:
+        assert routes.show().version.routes["gpt-4o"].policy == "local"

@@ -71,6 +71,8 @@ def test_what_cannot_be_used_is_counted_by_its_reason() -> None:
             record("empty", prompt='{"messages": []}'),
             Record(paired=paired("silent")),
             record("other", local=OTHER, arrived_s=10.0),
+            record("never", propensity=0.0),
+            record("odd", propensity=float("nan")),
         ]
     )
     assert len(found.examples) == 1
@@ -80,6 +82,7 @@ def test_what_cannot_be_used_is_counted_by_its_reason() -> None:
         "text cut off": 1,
         "without text": 2,
         "of other models": 1,
+        "without propensity": 2,
     }
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from reshore.errors import LearnError
 from reshore.evals.gathering import Example, gather
-from reshore.evals.replay import always, by_policy, by_router, by_rules
+from reshore.evals.replay import always, by_policy, by_router, by_rules, outside
 from reshore.routing.asking import Asking
 from reshore.routing.decide import decide
 from reshore.routing.learned import LearnedRouter, Sign
@@ -86,3 +86,9 @@ def test_rules_and_sides_need_no_router() -> None:
     assert (always(True)(asked), always(False)(asked)) == (True, False)
     assert by_rules(0.0)(asked)
     assert not by_rules(0.9)(asked)
+
+
+def test_what_is_unlike_the_training_is_counted() -> None:
+    router = LearnedRouter(model())
+    assert outside(router, [example("prove"), example("Guten Tag")]) == 0.5
+    assert outside(router, []) == 0.0

@@ -10,7 +10,7 @@ from reshore.config import Config
 from reshore.ledger.batch import Batch
 from reshore.ledger.database import Database, reading
 from reshore.ledger.entry import Pairing, PairTexts
-from reshore.ledger.pairs import KeptPair, PairFilter, kept_pairs
+from reshore.ledger.pairs import KeptPair, PairFilter, count_pairs, kept_pairs
 from reshore.ledger.prices import Prices
 from reshore.ledger.queries import PAGE
 from reshore.types import Target
@@ -76,6 +76,14 @@ def test_pairs_are_chosen_by_route_time_source_and_whether_texts_are_there(
     assert ids(config, since_ms=AT_S * 1000) == ["other", "compared", "said"]
     assert ids(config, source="compare") == ["compared"]
     assert ids(config, with_texts=True) == ["said"]
+
+
+def test_pairs_are_counted_without_being_read(config: Config, database: Database) -> None:
+    write(database, Pairing(paired()), Pairing(paired("said"), texts=SAID))
+    with reading(config) as connection:
+        assert count_pairs(connection, PairFilter()) == 2
+        assert count_pairs(connection, PairFilter(with_texts=True)) == 1
+        assert count_pairs(connection, PairFilter(route="gpt-9")) == 0
 
 
 def test_pairs_come_page_by_page_and_none_twice(config: Config, database: Database) -> None:

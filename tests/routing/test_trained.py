@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -151,6 +152,37 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "folder.json").mkdir()
     with pytest.raises(LearnError, match=r"folder\.json cannot be read"):
         trained.load("folder")
+
+
+@pytest.mark.parametrize(
+    ("field", "number"),
+    [
+        ("levels", "[0.5, -0.5]"),
+        ("levels", "[0.5, 0.5]"),
+        ("levels", "[0, 1e300]"),
+        ("bias", "1e999"),
+        ("rare", "-1e200"),
+        ("terms", '{"prove": [1e200, 0.4, 0.7]}'),
+        ("signs", '[{"name": "length", "mean": 0, "spread": 0, "weight": 1}]'),
+        ("signs", '[{"name": "length", "mean": 0, "spread": -1, "weight": 1}]'),
+        ("signs", '[{"name": "length", "mean": 1e200, "spread": 1, "weight": 1}]'),
+        ("reads", '"minds"'),
+        ("more", "1"),
+    ],
+)
+def test_numbers_that_would_fail_in_requests_are_a_damage(
+    tmp_path: Path, field: str, number: str
+) -> None:
+    trained = TrainedRouters(tmp_path)
+    path = trained.save("mine", model())
+    fields = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in _fields(model())}
+    path.write_bytes(msgspec.json.encode(fields | {field: msgspec.Raw(number.encode())}))
+    with pytest.raises(LearnError, match=r"mine\.json is damaged"):
+        trained.load("mine")
+
+
+def _fields(one: LearnedModel) -> list[tuple[str, Any]]:
+    return [(name, getattr(one, name)) for name in one.__struct_fields__]
 
 
 def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -12,29 +12,25 @@ from reshore.cli.failure import ExitCode, Failure
 from reshore.cli.learning_output import (
     Evaluated,
     Trained,
-    note_gathered,
     print_evaluated,
     print_trained,
 )
-from reshore.cli.operated import login_name, operations
+from reshore.cli.learning_pairs import gathered_pairs
+from reshore.cli.learning_routes import put_live, route_in_force
+from reshore.cli.operated import login_name
 from reshore.cli.output import note
 from reshore.cli.route_learning import Training, Wanted
-from reshore.config import Config, RouteConfig, load
-from reshore.errors import LearnError, RouteNotFound
+from reshore.config import Config, load
+from reshore.errors import LearnError
 from reshore.evals.calibration import parse_goal
-from reshore.evals.compare.report import read_report
-from reshore.evals.gathering import Example, Gathered, Record, gather, parted, unseen
+from reshore.evals.gathering import Example, Gathered, parted, unseen
 from reshore.evals.learn import learn
 from reshore.evals.off_policy import Evaluation
 from reshore.evals.off_policy import evaluate as estimated
-from reshore.evals.replay import Choice, always, by_policy, by_router, by_rules
-from reshore.evals.reports import records
-from reshore.ledger.database import reading
-from reshore.ledger.pairs import PairFilter, kept_pairs
-from reshore.routing.learned import Origin, Reads
-from reshore.routing.operating import Change, SetRoute
+from reshore.evals.replay import Choice, always, by_policy, by_router, by_rules, outside
+from reshore.routing.learned import Origin
+from reshore.routing.operating import SetRoute
 from reshore.routing.policy import Route
-from reshore.routing.routes import read_routes
 from reshore.routing.sides import routers
 from reshore.routing.taught import taught
 from reshore.routing.trained import TrainedRouters
@@ -49,11 +45,11 @@ def train(order: Training) -> None:
     config = load()
     trained = _trained(config)
     trained.next_name(order.name)
-    route = _route(order.wanted.route) if order.wanted.route else None
+    route = route_in_force(order.wanted.route) if order.wanted.route else None
     if order.live:
+        # Whether the route can ask it is told before anybody waits for a training.
         taught(_named(route), order.name, order.reads)
-    # From here on nothing fails that could have been told before.
-    gathered = _gathered(config, order.wanted, order.reads)
+    gathered = gathered_pairs(config, order.wanted, order.reads)
     kept, held_out = parted(gathered.examples)
     model = asyncio.run(learn([each.pair for each in kept], reads=order.reads, goal=goal))
     origin = Origin(
@@ -67,11 +63,12 @@ def train(order: Training) -> None:
         pairs=len(kept),
         left_out=gathered.left_out,
         calibration=model.calibration,
+        outside=outside(trained.load(name), held_out),
         evaluation=_if_enough(held_out, name, trained, route),
     )
     problem = _problem(result, order) if order.live else ""
-    if order.live and not problem:
-        result = replace(result, change=_put_live(_named(route), result, order))
+    if order.live and route and not problem:
+        result = replace(result, change=put_live(route, _wish(route, result, order)))
     print_trained(result, order.as_json)
     if problem:
         raise Failure(ExitCode.FAILURE, problem)
@@ -83,8 +80,8 @@ def evaluate(name: str, wanted: Wanted, as_json: bool) -> None:
     trained = _trained(config)
     name = trained.find(name)
     router = trained.load(name)
-    route = _route(wanted.route) if wanted.route else None
-    gathered = _gathered(config, wanted, router.model.reads)
+    route = route_in_force(wanted.route) if wanted.route else None
+    gathered = gathered_pairs(config, wanted, router.model.reads)
     live = [each for each, _ in routers(route.policy)] if route else []
     examples = unseen(gathered.examples, _origins([name, *live], trained, gathered))
     seen = len(gathered.examples) - len(examples)
@@ -95,45 +92,10 @@ def evaluate(name: str, wanted: Wanted, as_json: bool) -> None:
         local=gathered.local,
         cloud=gathered.cloud,
         left_out=gathered.left_out,
+        outside=outside(router, examples),
         evaluation=_evaluation(examples, name, trained, route),
     )
     print_evaluated(result, as_json)
-
-
-# Pairs
-
-
-def _gathered(config: Config, wanted: Wanted, reads: Reads) -> Gathered:
-    found = [*_reported(wanted), *_kept(config, wanted)]
-    gathered = gather(found, reads=reads, local=wanted.local, cloud=wanted.cloud)
-    note_gathered(gathered)
-    if not found:
-        raise LearnError(
-            "there are no pairs: a `shadow` in a route collects them from live traffic, and "
-            "`reshore compare` from a file of prompts (--compare)"
-        )
-    if not gathered.examples:
-        raise LearnError(
-            f"none of {len(found)} pairs can be used; {gathered.left_out.get('without text', 0)} "
-            "have no text: what was said is kept only where `[ledger] texts` is above 0 (1.0: "
-            "always), so set it and let pairs come in, or give a report with --compare"
-        )
-    return gathered
-
-
-def _reported(wanted: Wanted) -> Iterator[Record]:
-    for path in wanted.reports:
-        yield from records(read_report(path))
-
-
-def _kept(config: Config, wanted: Wanted) -> Iterator[Record]:
-    if wanted.since_ms is None:
-        return
-    with reading(config) as connection:
-        for kept in kept_pairs(
-            connection, PairFilter(route=wanted.route, since_ms=wanted.since_ms)
-        ):
-            yield Record(paired=kept.paired, texts=kept.texts)
 
 
 # Evaluation
@@ -193,20 +155,6 @@ def _origins(names: Sequence[str], trained: TrainedRouters, gathered: Gathered) 
 # Routes
 
 
-def _route(pattern: str) -> Route:
-    """The route of a pattern that is in force."""
-    with operations() as routes:
-        return _in_force(pattern, routes.show().version.routes)
-
-
-def _in_force(pattern: str, table: Mapping[str, RouteConfig]) -> Route:
-    if pattern not in table:
-        known = ", ".join(table) or "none"
-        raise RouteNotFound(f"there is no route '{pattern}'; set are {known}")
-    (route,) = read_routes({pattern: table[pattern]})
-    return route
-
-
 def _named(route: Route | None) -> Route:
     if route is None:
         raise Failure(ExitCode.USAGE, "--live needs the route that is to ask it: --route PATTERN")
@@ -222,27 +170,18 @@ def _problem(result: Trained, order: Training) -> str:
         return f"{result.router} is not live: there are too few pairs to evaluate it; {anyway}"
     difference = result.evaluation.difference
     worse = difference.worse if difference else ""
-    return f"{result.router} is not live: against the route now, {worse}; {anyway}" if worse else ""
+    if worse:
+        return f"{result.router} is not live: against the route now, {worse}; {anyway}"
+    return ""
 
 
-def _put_live(route: Route, result: Trained, order: Training) -> Change:
-    policy = str(taught(route, result.router, order.reads))
-    with operations() as routes:
-        version = routes.show().version
-        if _in_force(route.pattern, version.routes) != route:
-            raise Failure(
-                ExitCode.FAILURE,
-                f"the route '{route.pattern}' was changed meanwhile; to put {result.router} live "
-                f"all the same: `reshore route set {route.pattern} '{policy}'`",
-            )
-        wish = SetRoute(
-            policy=policy,
-            why=": ".join(filter(None, (order.why, str(result)))),
-            author=login_name(),
-            if_version=version.number,
-            evidence=msgspec.to_builtins(result),
-        )
-        return routes.set(route.pattern, wish)
+def _wish(route: Route, result: Trained, order: Training) -> SetRoute:
+    return SetRoute(
+        policy=str(taught(route, result.router, order.reads)),
+        why=": ".join(filter(None, (order.why, str(result)))),
+        author=login_name(),
+        evidence=msgspec.to_builtins(result),
+    )
 
 
 def _trained(config: Config) -> TrainedRouters:

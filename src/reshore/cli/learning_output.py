@@ -19,12 +19,14 @@ class Evaluated(Struct, frozen=True, kw_only=True):
     Attributes:
         local, cloud: the models whose pairs these are.
         left_out: pairs that could not be used, by the reason.
+        outside: share of the evaluation's requests that are unlike the training of the router.
     """
 
     router: str
     local: str
     cloud: str
     left_out: dict[Reason, int]
+    outside: float
     evaluation: Evaluation
 
 
@@ -33,6 +35,7 @@ class Trained(Struct, frozen=True, kw_only=True):
 
     Attributes:
         pairs: for training and threshold; those of the evaluation are others.
+        outside: as `Evaluated` has it.
         evaluation: None where there are too few pairs for one.
         change: of the routes; None where the router was not put live.
     """
@@ -43,6 +46,7 @@ class Trained(Struct, frozen=True, kw_only=True):
     pairs: int
     left_out: dict[Reason, int]
     calibration: Calibration | None
+    outside: float
     evaluation: Evaluation | None
     change: Change | None = None
 
@@ -67,7 +71,7 @@ def print_trained(trained: Trained, as_json: bool) -> None:
         return
     print(f"{trained.router}: trained on {trained.pairs} pairs, {_threshold(trained.calibration)}")
     if trained.evaluation is not None:
-        _print_evaluation(trained.evaluation)
+        _print_evaluation(trained.evaluation, trained.outside)
     if trained.change is None:
         return
     for line in trained.change.changes:
@@ -83,10 +87,10 @@ def print_evaluated(evaluated: Evaluated, as_json: bool) -> None:
     if as_json:
         print_json(evaluated)
     else:
-        _print_evaluation(evaluated.evaluation)
+        _print_evaluation(evaluated.evaluation, evaluated.outside)
 
 
-def _print_evaluation(evaluation: Evaluation) -> None:
+def _print_evaluation(evaluation: Evaluation, outside: float) -> None:
     print_table(
         _TITLES,
         (
@@ -102,6 +106,7 @@ def _print_evaluation(evaluation: Evaluation) -> None:
         f"on {evaluation.pairs} pairs of {evaluation.conversations} conversations, worth "
         f"{evaluation.effective:.0f} of equal weight; intervals of 95 %"
     )
+    note(f"{outside:.1%} of them are unlike the training, where the router does not decide")
 
 
 def _signed(estimate: Estimate) -> str:

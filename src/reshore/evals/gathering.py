@@ -23,7 +23,13 @@ from reshore.routing.sticky import point
 HELD_OUT = 0.2
 
 Reason = Literal[
-    "twice", "of other models", "undecided", "without text", "text cut off", "without answer"
+    "twice",
+    "of other models",
+    "undecided",
+    "without propensity",
+    "without text",
+    "text cut off",
+    "without answer",
 ]
 
 
@@ -139,6 +145,8 @@ def _example(record: Record, local: str, cloud: str) -> Example | Reason:
     qualities = _qualities(paired)
     if qualities is None:
         return "undecided"
+    if not 0 < paired.propensity <= 1:
+        return "without propensity"
     if texts is None:
         return "without text"
     content = _content(texts.prompt)

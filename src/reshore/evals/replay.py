@@ -6,7 +6,7 @@ They are asked exactly as a request of today would be (`routing/planning.py`,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from reshore.errors import LearnError
 from reshore.evals.gathering import Example
@@ -57,6 +57,12 @@ def by_router(router: LearnedRouter, threshold: float | None = None) -> Choice:
         return not judged.outside and judged.score >= limit
 
     return prompt if router.model.reads == "prompt" else answer
+
+
+def outside(router: LearnedRouter, examples: Sequence[Example]) -> float:
+    """Share of the requests that are too unlike its training for it to judge; 0 of none."""
+    strange = sum(router.judge(one.content, one.pair.answer).outside for one in examples)
+    return strange / len(examples) if examples else 0.0
 
 
 def by_policy(policy: Policy, trained: Callable[[str], LearnedRouter]) -> Choice | None:

@@ -74,6 +74,12 @@ def kept_pairs(connection: Connection, which: PairFilter) -> Iterator[KeptPair]:
         after = rows[-1]["seq"]
 
 
+def count_pairs(connection: Connection, which: PairFilter) -> int:
+    """How many there are."""
+    query = sa.select(sa.func.count()).select_from(pairs).where(*which.clauses())
+    return connection.execute(query).scalar() or 0
+
+
 def _pair(row: dict[str, Any]) -> KeptPair:
     paired = Paired(
         request_id=row["request_id"],

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from itertools import chain, pairwise
 from typing import Literal
 
 from msgspec import Struct, structs
@@ -23,6 +24,8 @@ Reads = Literal["prompt", "answer"]
 
 # What a part adds is shown in the same unit as the rules' points are, where 1 is much.
 _LEAST = 0.005
+# Nothing that is learned comes near it, and its square is a number.
+_LARGEST = 1e12
 
 
 class Term(Struct, frozen=True, array_like=True):
@@ -105,6 +108,19 @@ class LearnedModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     levels: tuple[float, ...]
     calibration: Calibration | None = None
     origin: Origin | None = None
+
+    def __post_init__(self) -> None:
+        """A file with other numbers would fail in the middle of requests."""
+        if any(sign.spread <= 0 for sign in self.signs):
+            raise ValueError("the spread of a sign is not above 0")
+        if any(low >= high for low, high in pairwise(self.levels)):
+            raise ValueError("the levels do not rise")
+        signs = chain.from_iterable((sign.mean, sign.spread, sign.weight) for sign in self.signs)
+        terms = chain.from_iterable((t.idf, t.weight, t.usual) for t in self.terms.values())
+        alone = (self.bias, self.rare, self.likeness, *self.levels)
+        # Turned round, as no comparison holds for what is no number.
+        if not all(abs(number) <= _LARGEST for number in chain(alone, signs, terms)):
+            raise ValueError("a number is out of bounds")
 
 
 class Judged(Struct, frozen=True, kw_only=True):
