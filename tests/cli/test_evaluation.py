@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,27 @@ def test_the_running_server_is_asked(server):
     ended = execute(server.home, "evaluation", "x", "--reset")
     assert ended.code == 3
     assert "no pair of the route 'x'" in ended.err
+
+
+@pytest.mark.slow
+def test_kill_9_loses_nothing_that_was_written_down(home, serve):
+    """The mirror cannot be reached: its failures are what is known."""
+    (home / "reshore.toml").write_text(
+        '[routes]\n"tiny-*" = "shadow(local:tiny, cloud, share=100%)"\n'
+        '[upstreams.nowhere]\nurl = "http://127.0.0.1:9/v1"\nkind = "vllm"\n'
+        "[routing]\nretries = 0\n"
+    )
+    server = serve("--log-level", "debug")
+    body = {"model": "tiny-1", "messages": [{"role": "user", "content": "hello"}]}
+    url, headers = f"{server.url}/v1/chat/completions", {"content-type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=30) as response:
+        assert response.status == 200
+    server.read_until("what evaluation knows is on the disk")
+    server.process.kill()
+    server.process.wait()
+    [standing] = json.loads(execute(home, "evaluation", "--json").out)["standings"]
+    assert (standing["route"], standing["undecided"]) == ("tiny-*", 1)
+    serve("--log-level", "error")
+    [again] = json.loads(execute(home, "evaluation", "--json").out)["standings"]
+    assert again["sides"]["cloud"]["failed"] == 1

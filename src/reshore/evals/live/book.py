@@ -119,6 +119,8 @@ class Book:
 
     async def _save(self) -> None:
         """Write what has changed; what cannot be written is tried again."""
+        if not (self._changed or self._forgotten):
+            return
         changed, forgotten = self._changed, self._forgotten
         self._changed, self._forgotten = set(), set()
         files = {self._keeping.name(*key): encode(self._known[key]) for key in changed}
@@ -131,6 +133,8 @@ class Book:
             self._changed |= {key for key in changed if key in self._known}
             self._forgotten |= forgotten
             log.error("what evaluation knows could not be written, and will be again: %s", error)
+        else:
+            log.debug("what evaluation knows is on the disk", extra={"files": sorted(files)})
 
     def _write(self, files: dict[str, bytes], forgotten: set[str]) -> None:
         if files:
