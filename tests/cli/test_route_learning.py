@@ -185,6 +185,14 @@ def test_without_texts_it_says_how_they_are_kept(config, trained, cli, command):
     assert "`[ledger] texts`" in ended.err
 
 
+def test_where_nothing_could_be_decided_it_says_what_decides_more(config, trained, cli):
+    fill(config, [*kept(30, verdict="undecided"), *kept(10, texts=False, prefix="silent")])
+    trained.save("mine", knowing())
+    ended = cli("route", "evaluate", "mine", *SINCE)
+    assert ended.code == 1
+    assert "none of 40 pairs can be used; 30 could not be decided by any check" in ended.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
@@ -13,7 +13,7 @@ from reshore.cli.route_learning import Wanted
 from reshore.config import Config
 from reshore.errors import LearnError
 from reshore.evals.compare.report import read_report
-from reshore.evals.gathering import Gathered, Record, gather
+from reshore.evals.gathering import Gathered, Reason, Record, gather
 from reshore.evals.reports import records
 from reshore.ledger.database import reading
 from reshore.ledger.pairs import PairFilter, count_pairs, kept_pairs
@@ -40,16 +40,26 @@ def gathered_pairs(config: Config, wanted: Wanted, reads: Reads) -> Gathered:
     note_gathered(gathered)
     if gathered.examples:
         return gathered
-    if not gathered.left_out:
-        raise LearnError(
+    raise LearnError(_nothing(gathered.left_out))
+
+
+def _nothing(left_out: Mapping[Reason, int]) -> str:
+    """Why there is nothing to learn from, and what to do."""
+    if not left_out:
+        return (
             "there are no pairs: a `shadow` in a route collects them from live traffic, and "
             "`reshore compare` from a file of prompts (--compare)"
         )
-    raise LearnError(
-        f"none of {sum(gathered.left_out.values())} pairs can be used; "
-        f"{gathered.left_out.get('without text', 0)} have no text: what was said is kept only "
-        "where `[ledger] texts` is above 0 (1.0: always), so set it and let pairs come in, or give "
-        "a report with --compare"
+    counts = f"none of {sum(left_out.values())} pairs can be used"
+    if left_out.get("without text", 0) >= left_out.get("undecided", 0):
+        return (
+            f"{counts}; {left_out.get('without text', 0)} have no text: what was said is kept only "
+            "where `[ledger] texts` is above 0 (1.0: always), so set it and let pairs come in, or "
+            "give a report with --compare"
+        )
+    return (
+        f"{counts}; {left_out['undecided']} could not be decided by any check: a comparison with "
+        "references or a judge decides more (`reshore compare`, then --compare REPORT)"
     )
 
 
