@@ -208,6 +208,17 @@ def breaker(backend: str, model: str, state: Any) -> BreakerState:
     )
 
 
+@dataclass
+class Moving:
+    """A rollout."""
+
+    route: str
+    state: str
+    share: float
+    pairs: int
+    net_win: float | None
+
+
 BUSY = Gauges(
     in_flight=lambda: 5,
     loaded=lambda: [
@@ -225,6 +236,10 @@ BUSY = Gauges(
     routing_version=lambda: 12,
     ledger=lambda: (3, Fates()),
     shadow_drops=lambda: [("queue", 4), ("late", 1)],
+    rollouts=lambda: [
+        Moving("gpt-4o-mini", "running", 25.0, 120, -0.025),
+        Moving("gpt-4o", "paused", 1.0, 0, None),
+    ],
     evaluation=lambda: Evaluated(
         pairs={("gpt-4o", "tie"): 7, ("gpt-4o", "loss"): 1},
         drops={"queue": 2},
@@ -263,6 +278,10 @@ def test_the_state_of_the_server_is_asked_when_metrics_are_read() -> None:
     assert seen["reshore_evaluation_drops_total"] == {("queue",): 2}
     assert seen["reshore_evaluation_net_win"] == {("gpt-4o",): -0.125}
     assert seen["reshore_evaluation_drift"] == {("gpt-4o",): 1}
+    assert seen["reshore_rollout_state"] == {("gpt-4o-mini", "running"): 1, ("gpt-4o", "paused"): 1}
+    assert seen["reshore_rollout_share_ratio"] == {("gpt-4o-mini",): 0.25, ("gpt-4o",): 0.01}
+    assert seen["reshore_rollout_pairs"] == {("gpt-4o-mini",): 120, ("gpt-4o",): 0}
+    assert seen["reshore_rollout_net_win"] == {("gpt-4o-mini",): -0.025}
     assert seen["reshore_build_info"] == {(__version__,): 1}
 
 

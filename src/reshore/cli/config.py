@@ -12,7 +12,8 @@ from reshore.config import Config, Layers, keys, read_layers, without_password
 
 TITLES = ("SETTING", "VALUE", "FROM")
 _MASK = "(set)"
-_SECRETS = frozenset({"api_key", "admin_key"})
+# The path of a webhook may be all the secret that there is.
+_SECRETS = frozenset({"api_key", "admin_key", "rollout.webhook"})
 
 
 class Setting(Struct, frozen=True, kw_only=True):

@@ -38,6 +38,7 @@ COMMANDS = {
     "import-ollama": "Judge and serve the models of an Ollama store.",
     "route": "Show, set, compare and explain who answers which name.",
     "evaluation": "Show how local answers do against the cloud's.",
+    "rollout": "Move traffic step by step, as far as the evidence lets it.",
     "rollback": "Go back to an earlier version of the routes.",
     "requests": "Show, follow or export what was asked and who answered.",
     "cost": "Show what requests cost, and what they saved.",

@@ -23,6 +23,7 @@ from reshore.config.load import Layers, find_home, load, read_layers
 from reshore.config.metrics import MetricsConfig
 from reshore.config.models import ModelConfig, model_settings
 from reshore.config.pool import PoolConfig
+from reshore.config.rollout import RolloutConfig
 from reshore.config.routes import PrivacyConfig, RouteConfig
 from reshore.config.routing import RoutingConfig
 from reshore.config.shadow import ShadowConfig
@@ -49,6 +50,7 @@ __all__ = [
     "PoolConfig",
     "PriceConfig",
     "PrivacyConfig",
+    "RolloutConfig",
     "RouteConfig",
     "RoutingConfig",
     "Seconds",

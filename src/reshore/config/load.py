@@ -22,6 +22,7 @@ from reshore.config.keys import (
     nearest,
     variable,
 )
+from reshore.config.rollout import SECRET_VARIABLE
 from reshore.config.tree import Config
 from reshore.config.upstreams import check_names, is_key_variable, key_variable
 from reshore.errors import ConfigError
@@ -29,7 +30,7 @@ from reshore.errors import ConfigError
 DEFAULT = "default"
 HOME_VARIABLE = "RESHORE_HOME"
 # Variables that are ours but are no settings of the server.
-_NOT_SETTINGS = frozenset({HOME_VARIABLE})
+_NOT_SETTINGS = frozenset({HOME_VARIABLE, SECRET_VARIABLE})
 
 
 class Layers(Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from reshore.config.limits import LimitsConfig
 from reshore.config.metrics import MetricsConfig
 from reshore.config.models import ModelConfig, model_settings
 from reshore.config.pool import PoolConfig
+from reshore.config.rollout import RolloutConfig
 from reshore.config.routes import PrivacyConfig, RouteConfig
 from reshore.config.routing import RoutingConfig
 from reshore.config.shadow import ShadowConfig
@@ -67,6 +68,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     routing: RoutingConfig = RoutingConfig()
     shadow: ShadowConfig = ShadowConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    rollout: RolloutConfig = RolloutConfig()
     models: dict[str, ModelConfig] = {}
     upstreams: dict[str, UpstreamConfig] = {}
     aliases: Annotated[

@@ -78,8 +78,8 @@ def checked_plan(plan: Plan, deciders: Sequence[str]) -> Plan:
         raise _cannot(
             plan,
             "no check and no judge can decide which of two of its answers is better, so there "
-            "would never be a pair that counts; configure a check that fits this traffic, or a "
-            "judge",
+            "would never be a pair that counts; name the checks that are enough for this traffic "
+            "in evaluation.sufficient, or configure a judge",
         )
     return plan
 

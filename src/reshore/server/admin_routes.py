@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast, get_args
 
 import msgspec
+from msgspec import Struct
 from starlette.datastructures import QueryParams
 from starlette.routing import BaseRoute, Route
 
@@ -20,7 +21,7 @@ from reshore.server.inbound import header_reader, read_pin
 from reshore.server.services import Services
 from reshore.wire.jsonbody import parse_body
 
-W = TypeVar("W", bound=Wish)
+W = TypeVar("W", bound=Struct)
 
 
 def route_endpoints(services: Services) -> list[BaseRoute]:

@@ -36,6 +36,7 @@ from reshore.routing.shadow import ShadowWorker
 from reshore.server import admin, health, openai, openai_models
 from reshore.server.admin_door import AdminDoor, admin_keys
 from reshore.server.admin_evaluation import evaluation_endpoints
+from reshore.server.admin_rollouts import rollout_endpoints
 from reshore.server.admin_routes import route_endpoints
 from reshore.server.calls.origin import Backends
 from reshore.server.drain import Drain
@@ -47,6 +48,7 @@ from reshore.server.middleware import Admit, Authenticate, Guard, Observe
 from reshore.server.ollama import native_routes
 from reshore.server.ollama_models import management_routes
 from reshore.server.recording import Recorder, running_ledger
+from reshore.server.rollouts import open_rollouts
 from reshore.server.services import Services
 from reshore.server.world import make_world
 from reshore.telemetry.logs import record_outcome
@@ -119,6 +121,7 @@ async def create_app(
         open_upstreams(config, env=env, clock=clock, instance_id=instance_id) as remotes,
         _working(pool),
         running_evaluation(config, clock, ledger) as evaluation,
+        open_rollouts(config, routes, evaluation, clock=clock, env=env) as rollouts,
         ShadowWorker(
             config.shadow,
             clock=clock,
@@ -146,13 +149,14 @@ async def create_app(
             ),
             shadows=shadows,
             evaluation=evaluation,
+            rollouts=rollouts,
             drain=Drain(),
             ledger=ledger,
             clock=clock,
             instance_id=instance_id,
         )
         meter = make_meter(services, ledger) if config.metrics.enabled else None
-        recorder = Recorder(record, ledger, meter, evaluation)
+        recorder = Recorder(record, ledger, meter, evaluation, rollouts.inbox)
         tasks = [asyncio.create_task(_start(services, library))]
         if reread is not None:
             follower = Follower(routes, reread, config.home / "reshore.toml", clock)
@@ -257,6 +261,7 @@ def _admin_routes(services: Services) -> list[BaseRoute]:
         Route("/admin/where", admin.Where(services), methods=["GET"]),
         Route("/admin/ask", openai.AskTarget(services), methods=["POST"]),
         *route_endpoints(services),
+        *rollout_endpoints(services),
         *evaluation_endpoints(services),
     ]
 

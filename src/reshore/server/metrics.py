@@ -95,6 +95,7 @@ def make_meter(services: Services, ledger: Ledger) -> Meter:
             routing_version=lambda: services.routing.view.number,
             ledger=(lambda: (ledger.queued, ledger.counts)) if keeps else None,
             shadow_drops=lambda: services.shadows.state().dropped.items(),
+            rollouts=services.rollouts.gauges,
             evaluation=None if evaluation is None else _evaluated(evaluation),
         ),
     )

@@ -10,6 +10,7 @@ from reshore.clock import Clock
 from reshore.config import Config
 from reshore.engine.pool import Pool
 from reshore.evals.live.evaluation import Evaluation
+from reshore.evals.rollouts.runner import Runner
 from reshore.ledger.ledger import Ledger
 from reshore.models.inventory import Inventory
 from reshore.models.store import Store
@@ -42,6 +43,7 @@ class Services:
     routes: RoutingState
     dispatcher: Dispatcher
     shadows: ShadowWorker
+    rollouts: Runner
     evaluation: Evaluation | None
     drain: Drain
     ledger: Ledger

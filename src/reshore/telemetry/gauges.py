@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +31,21 @@ class Resident(Protocol):
     def in_flight(self) -> int: ...
     @property
     def queued(self) -> int: ...
+
+
+class Rollout(Protocol):
+    """A rollout; `share` in percent, `net_win` None while no pair was decided."""
+
+    @property
+    def route(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def share(self) -> float: ...
+    @property
+    def pairs(self) -> int: ...
+    @property
+    def net_win(self) -> float | None: ...
 
 
 class Fates(Protocol):
@@ -69,6 +84,7 @@ class Gauges:
         ledger: how many entries are on their way, and what became of the others; None without
             a ledger.
         shadow_drops: mirrored copies that were dropped, by reason; None where nothing is mirrored.
+        rollouts: the last one of each route; None where there are none.
         evaluation: None where nothing is compared.
     """
 
@@ -78,6 +94,7 @@ class Gauges:
     routing_version: Callable[[], int]
     ledger: Callable[[], tuple[int, Fates]] | None = None
     shadow_drops: Callable[[], Iterable[tuple[str, int]]] | None = None
+    rollouts: Callable[[], Iterable[Rollout]] | None = None
     evaluation: Callable[[], Evaluated] | None = None
 
     def read(
@@ -105,6 +122,8 @@ class Gauges:
             yield Reading(metrics.PAIR_DROPS, _one_label(found.drops))
             yield Reading(metrics.NET_WIN, _one_label(found.net_win))
             yield Reading(metrics.DRIFT, _one_label(found.drifted))
+        if self.rollouts is not None:
+            yield from _rollouts(list(self.rollouts()))
         yield Reading(metrics.BUILD, {(__version__,): 1})
 
     def _models(self, label: Callable[[str], str]) -> Iterator[Reading]:
@@ -127,6 +146,16 @@ class Gauges:
 
     def _breakers(self, labels: Callable[[str, str], tuple[str, str]]) -> Mapping[Labels, float]:
         return Counter((*labels(one.backend, one.model), one.state) for one in self.breakers())
+
+
+def _rollouts(rollouts: Sequence[Rollout]) -> Iterator[Reading]:
+    yield Reading(metrics.ROLLOUT_STATE, {(one.route, one.state): 1 for one in rollouts})
+    yield Reading(metrics.ROLLOUT_SHARE, {(one.route,): one.share / 100 for one in rollouts})
+    yield Reading(metrics.ROLLOUT_PAIRS, {(one.route,): one.pairs for one in rollouts})
+    known: dict[Labels, float] = {
+        (one.route,): one.net_win for one in rollouts if one.net_win is not None
+    }
+    yield Reading(metrics.ROLLOUT_NET_WIN, known)
 
 
 def _one_label(counts: Mapping[str, float]) -> Mapping[Labels, float]:

@@ -205,6 +205,31 @@ DRIFT = Metric(
     help="1 where local answers have become worse since clients get them, else 0",
     labels=("route",),
 )
+ROLLOUT_STATE = Metric(
+    name="reshore_rollout_state",
+    kind="gauge",
+    help="1 for the state that a route's last rollout is in: running, promoting, paused, "
+    "rolled back, aborted, done",
+    labels=("route", "state"),
+)
+ROLLOUT_SHARE = Metric(
+    name="reshore_rollout_share_ratio",
+    kind="gauge",
+    help="Share of the route's traffic that its last rollout has on the new side, 0 to 1",
+    labels=("route",),
+)
+ROLLOUT_PAIRS = Metric(
+    name="reshore_rollout_pairs",
+    kind="gauge",
+    help="Decided pairs of the rollout's step",
+    labels=("route",),
+)
+ROLLOUT_NET_WIN = Metric(
+    name="reshore_rollout_net_win",
+    kind="gauge",
+    help="(wins - losses) / pairs of the new side in the rollout's step, -1 to 1",
+    labels=("route",),
+)
 BUILD = Metric(
     name="reshore_build_info",
     kind="gauge",
@@ -238,5 +263,9 @@ METRICS = (
     PAIR_DROPS,
     NET_WIN,
     DRIFT,
+    ROLLOUT_STATE,
+    ROLLOUT_SHARE,
+    ROLLOUT_PAIRS,
+    ROLLOUT_NET_WIN,
     BUILD,
 )

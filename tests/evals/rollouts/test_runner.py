@@ -179,6 +179,14 @@ async def test_one_route_has_one_rollout(tmp_path: Path) -> None:
             driven.runner.show("gpt-4o")
 
 
+async def test_a_name_moves_with_its_glob_or_by_itself(tmp_path: Path) -> None:
+    async with driving(tmp_path) as driven:
+        driven.state.set(route("gpt-*", "cloud"), BOB)
+        await driven.runner.start(replace(QUICK, route="gpt-*"))
+        with pytest.raises(RouteError, match=r"a rollout of 'gpt-\*' moves 'gpt-4o-mini' as well"):
+            await driven.runner.start(QUICK)
+
+
 async def test_a_start_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     full = False
 

@@ -341,6 +341,11 @@ class Runner:
                 f"`reshore rollout status {wish.route}` shows it, and `reshore rollout abort "
                 f"{wish.route}` ends it"
             )
+        around = self._routes.in_force.view.table.match(wish.route)
+        if around is not None and around.pattern in self._active:
+            raise RouteError(
+                f"a rollout of '{around.pattern}' moves '{wish.route}' as well; end that one first"
+            )
         number = await asyncio.to_thread(self._shelf.next_number)
         deciders, now_s = self._deciders(wish.route), self._clock.wall()
         kept = planned(wish, self._routes.in_force, deciders, number=number, now_s=now_s)
