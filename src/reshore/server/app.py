@@ -39,6 +39,7 @@ from reshore.server.admin_evaluation import evaluation_endpoints
 from reshore.server.admin_rollouts import rollout_endpoints
 from reshore.server.admin_routes import route_endpoints
 from reshore.server.calls.origin import Backends
+from reshore.server.deciders import open_decider
 from reshore.server.drain import Drain
 from reshore.server.elsewhere import Elsewhere
 from reshore.server.evaluating import running_evaluation
@@ -120,7 +121,21 @@ async def create_app(
         _engine_session() as session,
         open_upstreams(config, env=env, clock=clock, instance_id=instance_id) as remotes,
         _working(pool),
-        running_evaluation(config, clock, ledger) as evaluation,
+        running_evaluation(
+            config,
+            clock,
+            ledger,
+            open_decider(
+                config.evaluation,
+                remotes,
+                reach=lambda target, request, request_id: services.backends.chat(
+                    target, request, request_id=request_id
+                ),
+                local=pool,
+                clock=clock,
+                record_late=lambda request_id, attempt: recorder.late(request_id, attempt),
+            ),
+        ) as evaluation,
         open_rollouts(config, routes, evaluation, clock=clock, env=env) as rollouts,
         ShadowWorker(
             config.shadow,

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from reshore.clock import Clock
 from reshore.config import Config
-from reshore.evals.deciding import Checks
+from reshore.evals.deciding import Decider
 from reshore.evals.live.evaluation import Evaluation
 from reshore.evals.live.keeping import Keeping
 from reshore.ledger.ledger import Ledger
@@ -15,9 +15,12 @@ from reshore.ledger.ledger import Ledger
 
 @contextlib.asynccontextmanager
 async def running_evaluation(
-    config: Config, clock: Clock, ledger: Ledger
+    config: Config, clock: Clock, ledger: Ledger, deciding: tuple[Decider, tuple[str, ...]]
 ) -> AsyncIterator[Evaluation | None]:
     """Evaluation while the server runs; None where it is switched off.
+
+    Args:
+        deciding: who decides pairs, and by which names beside checks (`open_decider`).
 
     Raises:
         ConfigError: `[evaluation]` names a check that there is not.
@@ -25,11 +28,13 @@ async def running_evaluation(
     if not config.evaluation.enabled:
         yield None
         return
+    decider, names = deciding
     async with Evaluation(
         config.evaluation,
         keeping=Keeping(config.home / "evaluation"),
         clock=clock,
         ledger=ledger,
-        decider=Checks(),
+        decider=decider,
+        deciders=names,
     ) as evaluation:
         yield evaluation

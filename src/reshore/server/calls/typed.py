@@ -127,15 +127,12 @@ class TypedCall:
     def _ask(
         self, target: Target, request: Generation, key: int = 0
     ) -> AbstractAsyncContextManager[Reply]:
-        if target.side == "local":
-            local = self._backends.local
-            if isinstance(request, ChatRequest):
-                return local.chat(request)
-            return local.complete(request)
-        remote, request_id = self._backends.remote(target), self._origin.request_id
+        backends, request_id = self._backends, self._origin.request_id
         if isinstance(request, ChatRequest):
-            return remote.chat(request, key=key, request_id=request_id)
-        return remote.complete(request, key=key, request_id=request_id)
+            return backends.chat(target, request, key=key, request_id=request_id)
+        if target.side == "local":
+            return backends.local.complete(request)
+        return backends.remote(target).complete(request, key=key, request_id=request_id)
 
 
 class _Answering:

@@ -1,0 +1,89 @@
+"""Who decides pairs of live traffic: checks, and what `[evaluation]` names beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+
+from reshore.backends.remote import Remote
+from reshore.clock import Clock
+from reshore.config.evaluation import EvaluationConfig
+from reshore.errors import ConfigError, JudgeError, RouteError
+from reshore.evals.deciding import Checks, Decider, InTurn
+from reshore.evals.judge_backend import BackendAsks
+from reshore.evals.judging import Judge, Manner
+from reshore.evals.program import OWN, Program
+from reshore.routing.parsing import parse_policy
+from reshore.routing.policy import Cloud, Local
+from reshore.routing.shadow import Occupied
+from reshore.types import Attempt, ChatRequest, Reply, Target
+
+Reach = Callable[[Target, ChatRequest, str], AbstractAsyncContextManager[Reply]]
+
+
+def open_decider(
+    config: EvaluationConfig,
+    upstreams: Mapping[str, Remote],
+    *,
+    reach: Reach,
+    local: Occupied,
+    clock: Clock,
+    record_late: Callable[[str, Attempt], None],
+) -> tuple[Decider, tuple[str, ...]]:
+    """Who decides, and by which names beside checks.
+
+    Args:
+        reach: asks a target; gets the id of the request whose answers are judged, too.
+        local: the engines of this machine.
+        record_late: gets what a judge was asked.
+
+    Raises:
+        ConfigError: `judge` names no model, or an upstream that is not configured; `check` names
+            nothing that could be run.
+    """
+    program, judge = _program(config), None
+    if config.judge:
+        target = _target(config.judge, upstreams)
+        asks = BackendAsks(
+            target,
+            lambda request, request_id: reach(target, request, request_id),
+            clock=clock,
+            record_late=record_late,
+            local=local if target.side == "local" else None,
+        )
+        manner = Manner(
+            share=config.judge_share,
+            per_hour=config.judge_per_hour,
+            own_family=config.judge_own_family,
+        )
+        judge = Judge(asks, config.judge, clock=clock, manner=manner)
+    names = ((OWN,) if program else ()) + ((judge.by,) if judge else ())
+    return (InTurn(program, judge) if names else Checks()), names
+
+
+def _program(config: EvaluationConfig) -> Program | None:
+    try:
+        timeout_s = config.check_timeout_s
+        return Program(config.check, timeout_s=timeout_s) if config.check else None
+    except JudgeError as error:
+        raise ConfigError(f"evaluation.check: {error}") from error
+
+
+def _target(text: str, upstreams: Mapping[str, Remote]) -> Target:
+    try:
+        policy = parse_policy(text)
+    except RouteError as error:
+        raise ConfigError(f"evaluation.judge: {error}") from error
+    if not (isinstance(policy, Local | Cloud) and policy.model):
+        raise ConfigError(
+            f"evaluation.judge: '{text}' names no model; write local:MODEL or cloud:UPSTREAM/MODEL"
+        )
+    if isinstance(policy, Local):
+        return Target(side="local", backend="local", model=policy.model)
+    if policy.upstream not in upstreams:
+        known = ", ".join(sorted(upstreams)) or "none"
+        raise ConfigError(
+            f"evaluation.judge: the upstream '{policy.upstream}' of '{text}' is not configured; "
+            f"configured are: {known}"
+        )
+    return Target(side="cloud", backend=policy.upstream, model=policy.model)
