@@ -21,6 +21,7 @@ from tests.server.test_routed_ledger import rows
 
 HERE = f"shadow(local:{MODEL}, cloud, share=100%)"
 THERE = f"shadow(cloud, local:{MODEL}, share=100%)"
+CHECKED = f"shadow(cascade(local:{MODEL}, cloud, checks=finish), cloud, share=100%)"
 SAME = {"text": "from the cloud"}
 GONE = {"text": "cut in the middle of", "finish": "length"}
 
@@ -60,7 +61,7 @@ async def evaluated(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("policy", [HERE, THERE])
+@pytest.mark.parametrize("policy", [HERE, THERE, CHECKED])
 async def test_both_answers_to_a_request_are_a_pair(home: Path, policy: str, stream: bool) -> None:
     async with evaluated(home, policy) as (it, told_):
         body = chat_body(SAME, model="gpt-4o", stream=stream)
@@ -70,7 +71,7 @@ async def test_both_answers_to_a_request_are_a_pair(home: Path, policy: str, str
         request_id = response.headers["x-request-id"]
     assert (paired.verdict, paired.route, paired.request_id) == ("tie", "gpt-4o", request_id)
     assert (paired.local.model, paired.cloud.backend) == (MODEL, "cloud")
-    assert paired.answered == ("local" if policy == HERE else "cloud")
+    assert paired.answered == ("cloud" if policy == THERE else "local")
     assert paired.propensity == 1.0
     [row] = rows(home, "pairs")
     assert (row["request_id"], row["verdict"], row["by"]) == (request_id, "tie", paired.by)
@@ -97,6 +98,16 @@ async def test_ollamas_dialect_is_compared_alike(home: Path) -> None:
     [row] = rows(home, "pairs")
     assert json.loads(row["prompt"])["messages"] == messages
     assert (row["local_text"], row["cloud_text"]) == ("from the cloud", "from the cloud")
+
+
+async def test_two_answers_of_one_side_are_no_pair(home: Path) -> None:
+    async with evaluated(home, CHECKED) as (it, told_):
+        await it.server.post(CHAT, chat_body(GONE, model="gpt-4o"))
+        await it.server.post(CHAT, chat_body(SAME, model="gpt-4o"))
+        [paired] = await told_.wait(1)
+        assert paired.answered == "local"
+        overview = await told(it.server, "GET", "/admin/evaluation")
+        assert overview["dropped"] == {"one side": 1}
 
 
 CALL = {"name": "weather", "arguments": {"city": "Kyiv", "days": 2}}
