@@ -23,6 +23,7 @@
     ├── ShuttingDown                draining; no new work is accepted
     ├── BackendError                a backend failed (backend, retryable)
     │   ├── Unreachable             no connection
+    │   │   ├── Disconnected        the connection broke after the request was sent
     │   │   └── CircuitOpen         it failed so often that it is given a rest (retry_after_s)
     │   ├── BackendTimeout  ├── BadReply  └── UpstreamStatus
     ├── EngineError                 a llama.cpp child failed (model, log_tail)
@@ -254,6 +255,10 @@ class BackendError(ReshoreError):
 
 class Unreachable(BackendError):
     """No connection to the backend."""
+
+
+class Disconnected(Unreachable):
+    """The connection broke after the request was sent: it may have been worked on, and charged."""
 
 
 class CircuitOpen(Unreachable):

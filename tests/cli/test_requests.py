@@ -41,8 +41,8 @@ def test_requests_are_shown_with_who_answered_and_what_it_cost(cli, ledger):
 
 
 def test_an_answer_that_broke_off_is_told(cli, home):
-    fill(settings(home), [outcome("a", error="Unreachable", wall_s=time.time())])
-    assert "openai/gpt-4o-mini (Unreachable)" in cli("requests").out
+    fill(settings(home), [outcome("a", error="Disconnected", wall_s=time.time())])
+    assert "openai/gpt-4o-mini (Disconnected)" in cli("requests").out
 
 
 @pytest.mark.parametrize("command", [("requests",), ("cost", "--by", "asked")])

@@ -122,7 +122,7 @@ def test_what_was_refused_or_never_arrived_costs_nothing(
     assert price.nano_usd == 0
 
 
-@pytest.mark.parametrize("error", ["Cancelled", "BackendTimeout", "BadReply"])
+@pytest.mark.parametrize("error", ["Cancelled", "BackendTimeout", "BadReply", "Disconnected"])
 def test_what_was_cut_off_in_the_cloud_may_be_charged_for(error: str) -> None:
     tried = attempt(usage=None, error=error, status=None, ttft_ms=None)
     assert Prices({}, UPSTREAMS).of(tried, "gpt-4o-mini", AT_S) is None

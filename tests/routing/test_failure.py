@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from reshore import errors
-from reshore.routing.failure import blames_backend, most_useful, reason_for, told
+from reshore.routing.failure import blames_backend, most_useful, named, reason_for, told
 from reshore.routing.plan import Reason
 from tests.server.test_errors import instances
 
@@ -127,3 +127,10 @@ def test_log_lines_hold_nothing_that_could_come_from_a_prompt() -> None:
     assert told(errors.RequestError("secret is no tool")) == "RequestError"
     assert told(KeyError("secret")) == "KeyError"
     assert told(errors.Unreachable("no route", backend="b")) == "Unreachable: no route"
+
+
+def test_a_client_is_told_no_more_of_it_than_what_it_was() -> None:
+    """Addresses of upstreams are no business of who was answered by another one."""
+    refused = errors.UpstreamStatus("slow down", backend="b", status=429, code="rate")
+    assert named(refused) == "UpstreamStatus 429"
+    assert named(errors.Unreachable("no route to 10.0.0.7", backend="b")) == "Unreachable"

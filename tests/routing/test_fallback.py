@@ -52,6 +52,10 @@ async def test_the_next_is_asked_when_one_fails() -> None:
     call = ScriptedCall({LOCAL: [Turn(error=FULL)], CLOUD: [Turn(error=GONE)]})
     assert await bench.read(call, fallback(LOCAL, CLOUD, SPARE)) == b"one two three"
     assert bench.told() == ["primary small Overloaded", "fallback big Unreachable", "*fallback big"]
+    assert bench.journal.notes == [
+        "local/small did not answer (Overloaded)",
+        "openai/big did not answer (Unreachable)",
+    ]
 
 
 async def test_nobody_else_is_asked_when_the_first_answers() -> None:

@@ -183,7 +183,7 @@ async def test_a_stream_that_is_cut_is_not_begun_again() -> None:
             await setup.read(plan, seen)
         assert b"".join(seen) == WORD
         assert setup.two.seen == []
-        assert setup.told() == ["*primary one 200 Unreachable"]
+        assert setup.told() == ["*primary one 200 Disconnected"]
 
 
 async def test_an_outage_opens_the_breaker_and_costs_no_network() -> None:

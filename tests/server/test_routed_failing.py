@@ -112,7 +112,7 @@ async def test_a_stream_that_breaks_off_ends_with_one_error(home: Path) -> None:
         assert error["message"] == "cloud broke the connection in the middle of its answer"
         assert [p for p in payloads if "error" in p] == payloads[-1:]
     [outcome] = it.server.outcomes
-    assert (outcome.status, outcome.error) == (200, "Unreachable")
+    assert (outcome.status, outcome.error) == (200, "Disconnected")
 
 
 async def test_an_error_amid_a_stream_passes_as_it_came(home: Path) -> None:

@@ -174,7 +174,7 @@ async def test_a_reply_that_breaks_off_is_no_whole_reply(home: Path) -> None:
             with pytest.raises(aiohttp.ClientPayloadError):
                 await response.read()
         await it.server.recorded(1)
-    assert it.server.outcomes[0].error == "Unreachable"
+    assert it.server.outcomes[0].error == "Disconnected"
 
 
 async def test_a_client_that_hangs_up_ends_it_upstream(home: Path) -> None:

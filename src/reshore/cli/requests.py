@@ -185,7 +185,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _who(row: Row) -> str:
-    """`qwen2.5:7b`, `openai/gpt-4o (Unreachable)` where it broke off; why nobody did."""
+    """`qwen2.5:7b`, `openai/gpt-4o (Disconnected)` where it broke off; why nobody did."""
     name, error = row["model"], row["error"]
     if name is None or row["backend"] is None:
         return name or error or "-"

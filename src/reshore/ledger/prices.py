@@ -40,7 +40,7 @@ _PROVIDERS: Mapping[UpstreamKind, str] = {
     "openrouter": "openrouter",
 }
 
-# Errors after which there was nothing to pay for: nothing was sent, or nothing was accepted.
+# Errors after which there was nothing to pay for: nothing was sent.
 _FREE_ERRORS = frozenset({"Unreachable", "CircuitOpen"})
 
 # Names come from clients: what is remembered of them has an end.

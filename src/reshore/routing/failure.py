@@ -120,9 +120,15 @@ def _rank(error: Exception) -> tuple[int, float]:
 
 def told(error: BaseException) -> str:
     """`error` for a log line, without anything that could come from a prompt or from a key."""
-    name = type(error).__name__
+    name = named(error)
     if isinstance(error, UpstreamStatus):
-        return f"{name} {error.status}" + (f" ({error.code})" if error.code else "")
+        return f"{name} ({error.code})" if error.code else name
     if isinstance(error, RequestError) or not isinstance(error, ReshoreError):
         return name
     return f"{name}: {error}"
+
+
+def named(error: BaseException) -> str:
+    """`error` for a client that was answered by somebody else: `UpstreamStatus 429`."""
+    name = type(error).__name__
+    return f"{name} {error.status}" if isinstance(error, UpstreamStatus) else name

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from reshore.backends.answer import Answer, Measured
 from reshore.errors import ReshoreError
-from reshore.routing.failure import most_useful, reason_for, told
+from reshore.routing.failure import most_useful, named, reason_for, told
 from reshore.routing.journal import Journal
 from reshore.routing.plan import FallbackPlan, Plan, targets
 from reshore.routing.trying import Manner
@@ -160,12 +160,10 @@ def _add(whole: Measured, part: Measured) -> None:
 
 
 def _tell(journal: Journal, plan: Plan, error: ReshoreError) -> None:
-    log.warning(
-        "%s did not answer: %s",
-        ", ".join(_name(target) for target in targets(plan)),
-        told(error),
-        extra={"request_id": journal.request_id},
-    )
+    who = ", ".join(_name(target) for target in targets(plan))
+    journal.notes.append(f"{who} did not answer ({named(error)})")
+    extra = {"request_id": journal.request_id}
+    log.warning("%s did not answer: %s", who, told(error), extra=extra)
 
 
 def _name(target: Target) -> str:

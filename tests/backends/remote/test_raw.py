@@ -12,7 +12,14 @@ import pytest
 
 from reshore.backends.answer import Answer
 from reshore.backends.remote import Remote
-from reshore.errors import BackendError, BackendTimeout, BadReply, Unreachable, UpstreamStatus
+from reshore.errors import (
+    BackendError,
+    BackendTimeout,
+    BadReply,
+    Disconnected,
+    Unreachable,
+    UpstreamStatus,
+)
 from reshore.testing import settle
 from reshore.types import Target, Usage
 from tests.backends.remote.conftest import Connect
@@ -249,7 +256,7 @@ async def test_a_new_connection_that_is_cut_is_not_asked_twice(connect: Connect)
         peer.cut()
 
     async with upstream(script) as served:
-        with pytest.raises(Unreachable) as caught:
+        with pytest.raises(Disconnected) as caught:
             await read(connect(served.url))
     assert caught.value.retryable
     assert len(served.seen) == 1
@@ -327,7 +334,7 @@ async def send_no_event_later(peer: Peer, seen: Seen) -> None:
 @pytest.mark.parametrize(
     ("script", "kind"),
     [
-        (cut_after_half_an_event, Unreachable),
+        (cut_after_half_an_event, Disconnected),
         (end_without_done, BadReply),
         (send_no_event_later, BadReply),
     ],

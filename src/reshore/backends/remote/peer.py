@@ -21,6 +21,7 @@ from reshore.errors import (
     BackendError,
     BackendTimeout,
     BadReply,
+    Disconnected,
     Overloaded,
     Unreachable,
     UpstreamStatus,
@@ -191,12 +192,12 @@ class Peer:
                 f"what {name} answered is no HTTP; see whether its url is right", backend=name
             )
         if isinstance(error, aiohttp.ClientPayloadError):
-            return Unreachable(
+            return Disconnected(
                 f"{name} broke the connection in the middle of its answer",
                 backend=name,
                 retryable=True,
             )
-        return Unreachable(
+        return Disconnected(
             f"{name} broke the connection ({_reason(error)})", backend=name, retryable=True
         )
 
