@@ -23,7 +23,7 @@ class EvaluationConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         tuple[str, ...],
         Meta(
             description="checks that alone may decide whether local answers are good enough for "
-            "your traffic, as json or agreement; the variable holds one"
+            "your traffic, as json or agreement"
         ),
     ] = ()
     check: Annotated[
