@@ -227,7 +227,7 @@ def test_few_pairs_are_refused(config, cli):
     fill(config, kept(60))
     ended = cli("route", "train", "mine", *SINCE)
     assert ended.code == 1
-    assert re.search(r"cannot learn from \d\d pairs; collect at least 100", ended.err)
+    assert re.search(r"\d\d pairs are too few to learn from \(\d+ more are held out", ended.err)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"format": "reshore-compare-9"}', b"\xff\x00["])

@@ -129,6 +129,10 @@ def test_a_router_is_read_as_it_was_saved(tmp_path: Path) -> None:
     assert trained.load("mine") is trained.load("mine")
 
 
+def test_nobody_else_may_read_the_words_in_it(tmp_path: Path) -> None:
+    assert TrainedRouters(tmp_path).save("mine", model()).stat().st_mode & 0o777 == 0o600
+
+
 def test_a_name_is_used_once(tmp_path: Path) -> None:
     trained = TrainedRouters(tmp_path)
     trained.save("mine", model())

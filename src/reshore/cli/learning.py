@@ -24,7 +24,7 @@ from reshore.config import Config, load
 from reshore.errors import LearnError
 from reshore.evals.calibration import parse_goal
 from reshore.evals.gathering import Example, Gathered, parted, unseen
-from reshore.evals.learn import learn
+from reshore.evals.learn import LEAST_PAIRS, learn
 from reshore.evals.off_policy import Evaluation
 from reshore.evals.off_policy import evaluate as estimated
 from reshore.evals.replay import Choice, always, by_policy, by_router, by_rules, outside
@@ -51,6 +51,11 @@ def train(order: Training) -> None:
         taught(_named(route), order.name, order.reads)
     gathered = gathered_pairs(config, order.wanted, order.reads)
     kept, held_out = parted(gathered.examples)
+    if len(kept) < LEAST_PAIRS:
+        raise LearnError(
+            f"{len(kept)} pairs are too few to learn from ({len(held_out)} more are held out, to "
+            f"say what comes of it); {LEAST_PAIRS} are the least"
+        )
     model = asyncio.run(learn([each.pair for each in kept], reads=order.reads, goal=goal))
     origin = Origin(
         local=gathered.local, cloud=gathered.cloud, until_s=gathered.examples[-1].arrived_s

@@ -81,7 +81,8 @@ class TrainedRouters:
         if path.exists():
             raise LearnError(f"there is a router '{name}' already ({path}); choose another name")
         try:
-            write_atomic(path, msgspec.json.encode(model))
+            # It has words out of prompts.
+            write_atomic(path, msgspec.json.encode(model), mode=0o600)
         except OSError as error:
             raise LearnError(
                 f"the router '{name}' cannot be written: {path}: {error.strerror or error}"
