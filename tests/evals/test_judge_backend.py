@@ -134,7 +134,7 @@ async def test_a_local_judge_waits_while_clients_want_the_engines() -> None:
     backend, engines = Backend("VERDICT: TIE"), Engines(1)
     asked = Asked(backend, engines)
     task = asyncio.create_task(asked.asks.ask(MESSAGES, "line", request_id="r1"))
-    await asked.clock.advance(30)
+    await asked.clock.advance(10)
     assert backend.asked == []
     engines.count = 0
     await asked.clock.advance(1)
@@ -145,7 +145,7 @@ async def test_a_local_judge_does_not_wait_for_ever() -> None:
     backend = Backend("VERDICT: TIE")
     asked = Asked(backend, Engines(1))
     task = asyncio.create_task(asked.asks.ask(MESSAGES, "line", request_id="r1"))
-    await asked.clock.advance(61)
+    await asked.clock.advance(16)
     with pytest.raises(Overloaded, match="gpt-4o was not asked"):
         await task
     assert (backend.asked, asked.late) == ([], [])

@@ -29,6 +29,8 @@ from reshore.types import (
 # A short reason and a word; models that think first take more.
 _MOST_TOKENS = 2048
 _LOOK_S = 0.25
+# How long to wait for engines; longer, and pairs that need no judge would find no room behind it.
+_PATIENCE_S = 15.0
 
 
 class BackendAsks:
@@ -40,7 +42,7 @@ class BackendAsks:
         local: the engines of this machine, for a judge that runs on them: it waits while clients
             want them. None for a judge elsewhere.
         record_late: gets each attempt, role `judge`.
-        timeout_s: of one verdict, and again of waiting for engines.
+        timeout_s: of one verdict.
     """
 
     def __init__(
@@ -102,13 +104,13 @@ class BackendAsks:
 
     async def _find_room(self) -> None:
         """Wait for engines that no client wants. A copy or another verdict counts as one, too."""
-        until_s = self._clock.monotonic() + self._timeout_s
+        until_s = self._clock.monotonic() + _PATIENCE_S
         while self._local is not None and self._local.present():
             if self._clock.monotonic() >= until_s:
                 raise Overloaded(
-                    f"the engines were in use for {self._timeout_s:g} s, so that the judge "
+                    f"clients had the engines for {_PATIENCE_S:g} s, so that the judge "
                     f"{self._target.model} was not asked",
-                    retry_after_s=self._timeout_s,
+                    retry_after_s=_PATIENCE_S,
                 )
             await self._clock.sleep(_LOOK_S)
 
