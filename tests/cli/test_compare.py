@@ -219,3 +219,93 @@ def test_a_ledger_without_texts_says_how_to_have_them(cli, home, here):
         ended = cli("compare", *BOTH, "--from-ledger")
     assert ended.code == 1
     assert "set `ledger.texts = 0.1`" in ended.err
+
+
+@contextmanager
+def judged_by(home, verdict):
+    """An upstream `judge` that gives the same verdict whatever it is asked."""
+    words = ("rehearse", "--json", "--text", verdict)
+    process = subprocess.Popen([*RESHORE, *words], env=environment(home), stdout=subprocess.PIPE)
+    with process:
+        try:
+            url = json.loads(process.stdout.read1())["url"]
+            (home / "reshore.toml").write_text(f'[upstreams.judge]\nurl = "{url}"\n')
+            yield
+        finally:
+            process.kill()
+
+
+def prose(path, count=3):
+    """Answers to these come to nothing that could be compared."""
+    lines = [{"prompt": f"Tell me of {n}.", "id": n} for n in range(count)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return str(path)
+
+
+# The scripted engine says the same to all: what differs is how it is asked.
+APART = ("local:tiny", "cloud:judge/other")
+
+
+def test_a_judge_rules_where_no_check_can(home, here):
+    install(home)
+    with judged_by(home, '{"reason": "both fine", "better": "tie"}'):
+        options = ("-p", prose(here / "q.jsonl"), "--judge", "cloud:judge/o3")
+        ended = execute(home, "compare", *APART, *options)
+        assert ended.code == 0, ended.err
+        contest = read_report(here / "q.compare.json").groups[0].contests[0]
+        assert (contest.ties, contest.by) == (3, {"judge o3": 3})
+        assert "cloud:judge/other: the judge o3 decided 3 pairs" in ended.out
+        kept = (here / "q.compare.answers.jsonl").read_bytes()
+        assert execute(home, "compare", *APART, *options).code == 0
+        assert (here / "q.compare.answers.jsonl").read_bytes() == kept  # nobody was asked again
+    assert "judge cloud:judge/o3" in (here / "q.compare.html").read_text()
+    assert read_report(here / "q.compare.json").judge == "cloud:judge/o3"
+
+
+def test_a_judge_that_is_no_help_leaves_pairs_open_and_says_why(home, here):
+    install(home)
+    with judged_by(home, "I like the first one."):
+        options = ("-p", prose(here / "q.jsonl"), "--judge", "cloud:judge/o3")
+        ended = execute(home, "compare", *APART, *options)
+    assert ended.code == 0, ended.err
+    assert read_report(here / "q.compare.json").groups[0].contests[0].undecided == 3
+    assert "undecided 3: the judge gave no verdict" in ended.out
+
+
+def test_a_judge_does_not_grade_its_own_family_unless_it_may(home, here):
+    install(home)
+    targets = ("local:tiny", "cloud:judge/gpt-4o")
+    with judged_by(home, '{"reason": "both fine", "better": "tie"}'):
+        options = ("-p", prose(here / "q.jsonl"), "--judge", "cloud:judge/o3")
+        ended = execute(home, "compare", *targets, *options)
+        assert "undecided 3: the judge and cloud:judge/gpt-4o are both OpenAI" in ended.out
+        execute(home, "compare", *targets, *options, "--own-family")
+    assert read_report(here / "q.compare.json").groups[0].contests[0].ties == 3
+
+
+def test_a_check_of_ones_own_goes_before_a_judge(home, here):
+    install(home)
+    (here / "mine.py").write_text(
+        "def better(request, first, second, expected):\n"
+        "    return 'second' if '1' in request['messages'][-1]['content'] else 'first'\n"
+    )
+    with judged_by(home, "whatever"):
+        options = ("-p", prose(here / "q.jsonl"), "--check", "mine.py:better")
+        ended = execute(home, "compare", *APART, *options)
+        assert ended.code == 0, ended.err
+    again = execute(home, "compare", *APART, *options)  # nobody has to be asked any more
+    assert again.code == 0, again.err
+    contest = read_report(here / "q.compare.json").groups[0].contests[0]
+    assert (contest.wins, contest.losses, contest.by) == (1, 2, {"own check": 3})
+
+
+def test_labels_of_people_have_the_last_word(home, here):
+    install(home)
+    options = ("-p", prose(here / "q.jsonl"))
+    with judged_by(home, "Something else.\nAnd more of it."):
+        assert execute(home, "compare", *APART, *options).code == 0
+    ended = execute(home, "compare", "label", "q.compare.json", stdin="ttt")
+    assert ended.code == 0, ended.err
+    assert execute(home, "compare", *APART, *options).code == 0
+    contest = read_report(here / "q.compare.json").groups[0].contests[0]
+    assert (contest.ties, contest.by) == (3, {"label": 3})

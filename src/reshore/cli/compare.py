@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import tempfile
@@ -11,35 +10,29 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import aiohttp
 import msgspec
 import typer
 
-from reshore.cli.compare_output import asking, print_report
+from reshore.cli.compare_asking import Questions, Referees, ask
+from reshore.cli.compare_output import print_report
 from reshore.cli.failure import ExitCode, Failure
-from reshore.cli.hosted import served
 from reshore.cli.ledger_options import RouteName, Since, moment_ms, now
-from reshore.cli.loop import new_event_loop
 from reshore.cli.output import Json, note, print_json
-from reshore.clock import SystemClock
 from reshore.config import Config, load
 from reshore.errors import CompareError
 from reshore.evals.compare.aims import Aim, aims
-from reshore.evals.compare.answers import AnswerFile, key_of
-from reshore.evals.compare.asking import Asker
+from reshore.evals.compare.answers import AnswerFile
+from reshore.evals.compare.labels import LabelFile
+from reshore.evals.compare.labels import rulings as labelled
 from reshore.evals.compare.page.render import page
 from reshore.evals.compare.prompts import Prompt, read_prompts, with_parameters
 from reshore.evals.compare.report import Report
-from reshore.evals.compare.running import Manner, ask_all
+from reshore.evals.compare.running import Manner
 from reshore.evals.compare.sampled import sampled
-from reshore.evals.compare.summary import Answers, summarise
+from reshore.evals.compare.summary import About, summarise
 from reshore.ledger.database import reading
-from reshore.ledger.prices import Prices
 from reshore.ledger.queries import Filter
 from reshore.ledger.samples import samples
-from reshore.routing.aliases import Aliases
-
-_CONNECT_S = 10.0
 
 
 def command(
@@ -87,6 +80,21 @@ def command(
         float | None,
         typer.Option(min=0.001, metavar="N", help="Requests to one target a second at most."),
     ] = None,
+    check: Annotated[
+        str,
+        typer.Option(
+            "--check",
+            metavar="PROGRAM",
+            help="Your own check, file.py:function or a command, where no reference decides.",
+        ),
+    ] = "",
+    judge: Annotated[
+        str,
+        typer.Option("--judge", metavar="TARGET", help="A model that rules where no check can."),
+    ] = "",
+    own_family: Annotated[
+        bool, typer.Option("--own-family", help="Let the judge grade models of its own family.")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -114,19 +122,17 @@ def command(
     else:
         found, source = _read(prompts)
     parameters = dict(map(_parameter, given or []))
-    asked = with_parameters(found, parameters)
+    questions = Questions(
+        prompts=with_parameters(found, parameters),
+        targets=wanted,
+        manner=Manner(parallel=parallel, rate=rate),
+        referees=Referees(check=check, judge=judge, own_family=own_family),
+    )
     stem = out or Path(f"{Path(source).stem}.compare")
-    with AnswerFile(_beside(stem, ".answers.jsonl")) as kept:
-        _ask(config, asked, wanted, kept, Manner(parallel=parallel, rate=rate))
-        report = summarise(
-            asked,
-            _answers(asked, wanted, kept),
-            tuple(target.text for target in wanted),
-            margin=margin,
-            source=source,
-            parameters=parameters,
-            made_s=time.time(),
-        )
+    about = About(
+        made_s=time.time(), source=source, parameters=parameters, judge=judge, check=check
+    )
+    report = _report(config, questions, stem, margin, about)
     page_file = html or _beside(stem, ".html")
     _write(_beside(stem, ".json"), msgspec.json.encode(report))
     _write(page_file, page(report).encode())
@@ -138,13 +144,24 @@ def command(
     _tell_failures(report)
 
 
-def _answers(prompts: Sequence[Prompt], targets: Sequence[Aim], kept: AnswerFile) -> Answers:
-    found = (
-        (prompt.id, target.text, kept.last(key_of(prompt, target.text)))
-        for prompt in prompts
-        for target in targets
+def _report(
+    config: Config, questions: Questions, stem: Path, margin: float, about: About
+) -> Report:
+    """Ask, and say what came of it; people's labels, where there are any, have the last word."""
+    targets = [target.text for target in questions.targets]
+    with AnswerFile(_beside(stem, ".answers.jsonl")) as kept:
+        rulings = ask(config, questions, kept)
+        answers = questions.answers(kept)
+    report = summarise(
+        questions.prompts, answers, targets, margin=margin, rulings=rulings, about=about
     )
-    return {(name, target): answer for name, target, answer in found if answer is not None}
+    labels = LabelFile(_beside(stem, ".labels.jsonl")).known
+    if not labels:
+        return report
+    settled = {**rulings, **labelled(report, labels)}
+    return summarise(
+        questions.prompts, answers, targets, margin=margin, rulings=settled, about=about
+    )
 
 
 def _parameter(text: str) -> tuple[str, Any]:
@@ -188,47 +205,6 @@ def _stored(
     for reason, count in found.left_out.items():
         note(f"left out: {count:,} requests: {reason}")
     return found.prompts
-
-
-def _ask(
-    config: Config,
-    prompts: Sequence[Prompt],
-    targets: Sequence[Aim],
-    kept: AnswerFile,
-    manner: Manner,
-) -> None:
-    """Get the answers that are missing; no server is needed where none is."""
-    if all(kept.has(key_of(prompt, each.text)) for prompt in prompts for each in targets):
-        return
-    aliases = Aliases(config.aliases)
-    local = [aliases.resolve(each.model) for each in targets if each.text.startswith("local:")]
-    with served(config, local) as server, asyncio.Runner(loop_factory=new_event_loop) as runner:
-        try:
-            runner.run(_asked(server.socket, config, prompts, targets, kept, manner))
-        except KeyboardInterrupt:
-            note("what was answered is kept; the same command goes on from here")
-            raise
-
-
-async def _asked(
-    socket: Path,
-    config: Config,
-    prompts: Sequence[Prompt],
-    targets: Sequence[Aim],
-    kept: AnswerFile,
-    manner: Manner,
-) -> None:
-    clock = SystemClock()
-    # The server has limits of its own: no answer takes for ever.
-    patience = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S)
-    connector = aiohttp.UnixConnector(str(socket), limit=0)
-    async with aiohttp.ClientSession(connector=connector, timeout=patience) as session:
-        prices = Prices(config.prices, config.upstreams)
-        asker = Asker(session, "http://reshore", prices=prices, clock=clock)
-        with asking(prompts, targets, kept) as shown:
-            await ask_all(
-                asker, prompts, targets, kept, manner=manner, clock=clock, on_answer=shown
-            )
 
 
 def _beside(stem: Path, ending: str) -> Path:

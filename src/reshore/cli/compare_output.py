@@ -15,9 +15,11 @@ from reshore.cli.output import print_aligned
 from reshore.evals.compare import words
 from reshore.evals.compare.aims import Aim
 from reshore.evals.compare.answers import Answer, AnswerFile
+from reshore.evals.compare.judged import judge_notes, told
 from reshore.evals.compare.prompts import Prompt
 from reshore.evals.compare.report import Contest, Report, Side
 from reshore.evals.compare.running import missing
+from reshore.evals.scoring import Compared
 
 T = TypeVar("T")
 
@@ -54,6 +56,23 @@ def asking(
         yield take
 
 
+@contextlib.contextmanager
+def ruling(pairs: int) -> Iterator[Callable[[Compared], None]]:
+    """A bar for the pairs that are ruled on, to be told of each; without a terminal, none."""
+    console = Console(stderr=True)
+    columns = (
+        bars.TextColumn("{task.description}", markup=False),
+        bars.BarColumn(bar_width=None),
+        bars.MofNCompleteColumn(),
+        bars.TimeRemainingColumn(compact=True),
+    )
+    with bars.Progress(
+        *columns, console=console, expand=True, disable=not console.is_terminal
+    ) as shown:
+        task = shown.add_task("which is better", total=pairs)
+        yield lambda _: shown.update(task, advance=1)
+
+
 def print_report(report: Report) -> None:
     """Verdicts first, then the targets side by side."""
     _print(
@@ -64,6 +83,9 @@ def print_report(report: Report) -> None:
             for first, contest in _marked(group.contests)
         ),
     )
+    for notes in judge_notes(report):
+        for line in told(notes):
+            print(line)
     print()
     _print(
         (

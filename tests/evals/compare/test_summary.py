@@ -12,7 +12,7 @@ from reshore.errors import CompareError
 from reshore.evals.compare.answers import Answer
 from reshore.evals.compare.prompts import Prompt
 from reshore.evals.compare.report import ALL, Report, read_report
-from reshore.evals.compare.summary import summarise
+from reshore.evals.compare.summary import About, summarise
 from reshore.evals.scoring import Compared
 from reshore.types import Usage
 from tests.evals.compare.asked import answer, prompt
@@ -138,7 +138,11 @@ def test_what_somebody_else_decided_goes_before_checks() -> None:
 
 
 def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
-    report = made(asked(12), {"3": answer(error="down")}, source="a.jsonl", parameters={"seed": 1})
+    report = made(
+        asked(12),
+        {"3": answer(error="down")},
+        about=About(source="a.jsonl", parameters={"seed": 1}),
+    )
     path = tmp_path / "r.json"
     path.write_bytes(msgspec.json.encode(report))
     assert read_report(path) == report

@@ -121,6 +121,7 @@ class Report(Struct, frozen=True, kw_only=True):
         targets: the first one is what the others are held against.
         margin: by how much a target may be worse than the first one and still be "ready".
         parameters: what was the same in each request, as `temperature`.
+        judge: the target that ruled where no check could; `check`: the user's own one; "" for none.
         missing: prompts that are left out, since a target has not been asked yet.
         groups: all prompts together first, then each class.
     """
@@ -131,6 +132,8 @@ class Report(Struct, frozen=True, kw_only=True):
     targets: tuple[str, ...]
     margin: float
     parameters: dict[str, Any]
+    judge: str = ""
+    check: str = ""
     missing: int
     groups: tuple[Group, ...]
     items: tuple[Item, ...]

@@ -52,6 +52,23 @@ class Pace:
         await self._clock.sleep(due_s - now_s)
 
 
+class Paced:
+    """Asks no faster than a rate. Implements `Asks`."""
+
+    def __init__(self, asker: Asks, rate: float | None, clock: Clock) -> None:
+        self._asker = asker
+        self._pace = Pace(rate, clock)
+
+    async def ready(self, target: Aim) -> None:
+        """See `Asks`; not counted."""
+        await self._asker.ready(target)
+
+    async def ask(self, prompt: Prompt, target: Aim) -> Answer:
+        """See `Asks`."""
+        await self._pace.turn()
+        return await self._asker.ask(prompt, target)
+
+
 async def ask_all(
     asker: Asks,
     prompts: Sequence[Prompt],

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec import Struct
+
 from reshore.evals.compare.answers import Answer, heard
 from reshore.evals.compare.prompts import Prompt
 from reshore.evals.compare.report import (
@@ -34,6 +36,19 @@ _NANO = 1e9
 _FEW = 10
 
 
+class About(Struct, frozen=True, kw_only=True):
+    """How a report came about: see `Report`."""
+
+    made_s: float = 0.0
+    source: str = ""
+    parameters: Mapping[str, Any] = {}
+    judge: str = ""
+    check: str = ""
+
+
+_NOTHING = About()
+
+
 def summarise(
     prompts: Sequence[Prompt],
     answers: Answers,
@@ -41,9 +56,7 @@ def summarise(
     *,
     margin: float,
     rulings: Rulings | None = None,
-    source: str = "",
-    parameters: Mapping[str, Any] | None = None,
-    made_s: float = 0.0,
+    about: About = _NOTHING,
 ) -> Report:
     """Check, compare and count.
 
@@ -51,6 +64,7 @@ def summarise(
         answers: prompts that a target has not been asked yet are left out.
         margin: see `verdict`.
         rulings: what somebody else decided; what is not among them, checks decide.
+        about: what the report says of itself.
     """
     asked = [
         prompt for prompt in prompts if all((prompt.id, target) in answers for target in targets)
@@ -62,11 +76,13 @@ def summarise(
         held = tuple(item for item in items if item.group == name)
         groups.append(_group(name, held, targets, margin))
     return Report(
-        made_s=made_s,
-        source=source,
+        made_s=about.made_s,
+        source=about.source,
         targets=tuple(targets),
         margin=margin,
-        parameters=dict(parameters or {}),
+        parameters=dict(about.parameters),
+        judge=about.judge,
+        check=about.check,
         missing=len(prompts) - len(items),
         groups=tuple(groups),
         items=items,

@@ -9,6 +9,8 @@ from html.parser import HTMLParser
 
 from reshore.evals.compare.page.render import page
 from reshore.evals.compare.report import Report
+from reshore.evals.compare.summary import About
+from reshore.evals.scoring import Compared
 from reshore.types import ToolCall
 from tests.evals.compare.asked import answer, prompt
 from tests.evals.compare.test_summary import asked, made
@@ -61,7 +63,12 @@ def hostile() -> Report:
     )
     calls = (ToolCall(id="1", name=HOSTILE, arguments=HOSTILE),)
     said = answer(HOSTILE, tool_calls=calls, by=HOSTILE)
-    return made([asking], {HOSTILE: said}, source=HOSTILE, parameters={HOSTILE: HOSTILE})
+    return made(
+        [asking],
+        {HOSTILE: said},
+        rulings={(HOSTILE, "local:new"): Compared(result="win", by=HOSTILE, detail=HOSTILE)},
+        about=About(source=HOSTILE, parameters={HOSTILE: HOSTILE}, judge=HOSTILE, check=HOSTILE),
+    )
 
 
 def test_what_models_say_becomes_no_element() -> None:

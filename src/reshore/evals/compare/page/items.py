@@ -37,7 +37,7 @@ def _item(item: Item, targets: Sequence[str]) -> Markup:
             "span",
             each.result + (f" by {each.by}" if each.by else ""),
             class_=f"badge {each.result}",
-            title=target,
+            title=": ".join(filter(None, (target, each.detail))),
         )
         for target, each in zip(targets[1:], item.compared, strict=True)
     )

@@ -9,6 +9,7 @@ from importlib import resources
 
 import msgspec
 
+from reshore.evals.compare.judged import judge_notes, told
 from reshore.evals.compare.page.items import items
 from reshore.evals.compare.page.markup import Markup, tag
 from reshore.evals.compare.page.tables import sides, verdicts
@@ -52,6 +53,7 @@ def page(report: Report) -> str:
         tag("p", _about(report), class_="soft"),
         tag("h2", "Verdicts"),
         verdicts(report),
+        *(tag("p", line, class_="soft") for notes in judge_notes(report) for line in told(notes)),
         tag("h2", "Targets"),
         sides(report),
         tag("p", _NOTES, class_="soft"),
@@ -68,7 +70,10 @@ def _about(report: Report) -> str:
     missing = f" ({report.missing} more not answered yet)" if report.missing else ""
     given = msgspec.json.encode(report.parameters).decode() if report.parameters else ""
     asked = f"{len(report.items)} prompts from {report.source}{missing}"
-    return " · ".join(filter(None, (asked, made, f"margin {report.margin:.3g}", given)))
+    judge = report.judge and f"judge {report.judge}"
+    check = report.check and f"check {report.check}"
+    facts = (asked, made, f"margin {report.margin:.3g}", given, check, judge)
+    return " · ".join(filter(None, facts))
 
 
 def _filters(report: Report) -> Markup:
