@@ -350,6 +350,7 @@ def test_one_that_is_certainly_worse_is_not_put_live_unless_forced(config, cli):
     words = ("route", "train", "mine", "--route", "gpt-4o", *SINCE, "--live", "--json")
     refused = cli(*words)
     assert refused.code == 1
+    assert json.loads(refused.out)["router"] == "mine-1"
     assert json.loads(refused.out)["change"] is None
     assert "mine-1 is not live: against the route now, more requests go to the cloud" in refused.err
     assert json.loads(cli("route", "show", "gpt-4o", "--json").out)["policy"] == "local:llama3.2"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -29,7 +29,7 @@ from reshore.evals.off_policy import Evaluation
 from reshore.evals.off_policy import evaluate as estimated
 from reshore.evals.replay import Choice, always, by_policy, by_router, by_rules, outside
 from reshore.routing.learned import Origin
-from reshore.routing.operating import SetRoute
+from reshore.routing.operating import Change, SetRoute
 from reshore.routing.policy import Route
 from reshore.routing.sides import routers
 from reshore.routing.taught import taught
@@ -71,12 +71,13 @@ def train(order: Training) -> None:
         outside=outside(trained.load(name), held_out),
         evaluation=_if_enough(held_out, name, trained, route),
     )
-    problem = _problem(result, order) if order.live else ""
-    if order.live and route and not problem:
-        result = replace(result, change=put_live(route, _wish(route, result, order)))
-    print_trained(result, order.as_json)
-    if problem:
-        raise Failure(ExitCode.FAILURE, problem)
+    _origins(_live(route), trained, gathered)
+    try:
+        if order.live:
+            result = replace(result, change=_put_live(_named(route), result, order))
+    finally:
+        # Whatever becomes of the route: the router is there.
+        print_trained(result, order.as_json)
 
 
 def evaluate(name: str, wanted: Wanted, as_json: bool) -> None:
@@ -87,8 +88,8 @@ def evaluate(name: str, wanted: Wanted, as_json: bool) -> None:
     router = trained.load(name)
     route = route_in_force(wanted.route) if wanted.route else None
     gathered = gathered_pairs(config, wanted, router.model.reads)
-    live = [each for each, _ in routers(route.policy)] if route else []
-    examples = unseen(gathered.examples, _origins([name, *live], trained, gathered))
+    names = dict.fromkeys([name, *_live(route)])
+    examples = unseen(gathered.examples, _origins(names, trained, gathered))
     seen = len(gathered.examples) - len(examples)
     if seen:
         note(f"left out: {seen} that a router was trained on, or might have been")
@@ -134,10 +135,15 @@ def _evaluation(
     return estimated(examples, chosen, compare=(name, LIVE) if now is not None else None)
 
 
-def _origins(names: Sequence[str], trained: TrainedRouters, gathered: Gathered) -> list[Origin]:
-    """What the routers say of their training; what one leaves open is told."""
+def _live(route: Route | None) -> list[str]:
+    """The routers that a route asks now."""
+    return [name for name, _ in routers(route.policy)] if route else []
+
+
+def _origins(names: Iterable[str], trained: TrainedRouters, gathered: Gathered) -> list[Origin]:
+    """What routers say of their training; what one leaves open is told."""
     found = []
-    for name in dict.fromkeys(names):
+    for name in names:
         try:
             origin = trained.load(name).model.origin
         except LearnError:
@@ -166,27 +172,30 @@ def _named(route: Route | None) -> Route:
     return route
 
 
-def _problem(result: Trained, order: Training) -> str:
-    """Why a router is not put live; "" where it is."""
-    if order.force:
-        return ""
-    anyway = f"train with --force, or `reshore route set` with by={result.router}, does it anyway"
-    if result.evaluation is None:
-        return f"{result.router} is not live: there are too few pairs to evaluate it; {anyway}"
-    difference = result.evaluation.difference
-    worse = difference.worse if difference else ""
-    if worse:
-        return f"{result.router} is not live: against the route now, {worse}; {anyway}"
-    return ""
-
-
-def _wish(route: Route, result: Trained, order: Training) -> SetRoute:
-    return SetRoute(
+def _put_live(route: Route, result: Trained, order: Training) -> Change:
+    """Raises Failure where the router is certainly worse than what the route does now."""
+    problem = "" if order.force else _problem(result)
+    if problem:
+        raise Failure(
+            ExitCode.FAILURE,
+            f"{result.router} is not live: {problem}; train with --force, or `reshore route set` "
+            f"with by={result.router}, does it anyway",
+        )
+    wish = SetRoute(
         policy=str(taught(route, result.router, order.reads)),
         why=": ".join(filter(None, (order.why, str(result)))),
         author=login_name(),
         evidence=msgspec.to_builtins(result),
     )
+    return put_live(route, wish)
+
+
+def _problem(result: Trained) -> str:
+    """What speaks against a router; "" for nothing."""
+    if result.evaluation is None:
+        return "there are too few pairs to evaluate it"
+    difference = result.evaluation.difference
+    return f"against the route now, {difference.worse}" if difference and difference.worse else ""
 
 
 def _trained(config: Config) -> TrainedRouters:
