@@ -12,7 +12,7 @@ import typer
 from reshore.cli.admin import AdminClient
 from reshore.cli.failure import ExitCode, Failure
 from reshore.cli.output import Json, human_span, note, print_json, print_table, visible
-from reshore.config import find_home
+from reshore.config import find_home, load
 from reshore.errors import RouteNotFound
 from reshore.evals.live.keeping import Keeping
 from reshore.evals.live.standing import (
@@ -73,9 +73,11 @@ def _overview(server: AdminClient) -> Overview:
     """What the running server knows; without one, what the last one wrote down."""
     if server.running():
         return msgspec.json.decode(server.get("/admin/evaluation"), type=Overview)
-    kept = Keeping(find_home() / "evaluation").load(set_aside=False)
+    config = load()
+    kept = Keeping(config.home / "evaluation").load(set_aside=False)
     kept.sort(key=lambda each: (each.route, -each.changed_s))
-    return Overview(standings=[standing(each) for each in kept])
+    level = config.evaluation.net_win
+    return Overview(standings=[standing(each, level=level) for each in kept])
 
 
 def _print_all(overview: Overview) -> None:
@@ -117,10 +119,22 @@ def _print_one(shown: Iterable[Standing]) -> None:
             f"{by and f' (by {by})'}; {each.undecided} undecided, {each.repeated} of conversations "
             "that have counted"
         )
-        print(f"net win {_signed(each.net_win)}")
+        print(f"net win {_signed(each.net_win)}, {_verdict(each)}")
         _print_drift(each)
         print()
         print_table(_SIDES, _side_rows(each.sides))
+
+
+def _verdict(each: Standing) -> str:
+    if not each.pairs:
+        return "as no pair was decided"
+    if each.verdict == "passed":
+        return f"which keeps {each.level:+g}"
+    if each.verdict == "failed":
+        return f"which does not keep {each.level:+g}"
+    if each.to_go is None:
+        return f"which, as it goes, will not be shown to keep {each.level:+g}"
+    return f"which {each.to_go} more pairs like these would show to keep {each.level:+g}"
 
 
 def _print_drift(each: Standing) -> None:

@@ -65,7 +65,10 @@ class Standings(Endpoint):
         else:
             known = evaluation.copies(route)
             # Milliseconds for each: intervals are searched for.
-            standings = await asyncio.to_thread(lambda: [standing(each) for each in known])
+            level = self._services.config.evaluation.net_win
+            standings = await asyncio.to_thread(
+                lambda: [standing(each, level=level) for each in known]
+            )
             found = Overview(standings=standings, dropped=evaluation.dropped())
         await exchange.reply(200, msgspec.json.encode(found))
 

@@ -89,7 +89,7 @@ def test_a_copy_is_of_one_moment() -> None:
 
 
 def test_nothing_known_is_said_to_be_unknown() -> None:
-    shown = standing(evidence())
+    shown = standing(evidence(), level=-0.05)
     assert shown.net_win.value is None
     assert (shown.net_win.low, shown.net_win.high) == (-1, 1)
     rate = shown.sides["local"].failure_rate
@@ -105,7 +105,7 @@ def test_what_is_known_has_its_interval() -> None:
         verdict = "win" if number % 10 == 0 else "tie"
         known.pair(paired(verdict=verdict, conversation=str(number)))
         known.sides["local"].tried(attempt(LOCAL, error="Crashed" if number % 20 == 0 else None))
-    shown = standing(known)
+    shown = standing(known, level=-0.05)
     assert shown.pairs == 400
     assert shown.net_win.value == pytest.approx(0.1)
     assert shown.net_win.high is not None
@@ -117,3 +117,33 @@ def test_what_is_known_has_its_interval() -> None:
     assert shown.drift is not None
     assert (shown.drift.state, shown.drift.pairs) == ("watching", 0)
     assert b"Infinity" not in msgspec.json.encode(shown)
+
+
+@pytest.mark.parametrize(
+    ("wins", "ties", "losses", "verdict", "to_go"),
+    [
+        (0, 0, 0, "open", None),
+        (5, 90, 5, "open", range(50, 2000)),
+        (30, 940, 30, "passed", None),
+        (0, 400, 200, "failed", None),
+        (5, 90, 12, "open", None),
+    ],
+)
+def test_whether_it_is_good_enough_and_how_many_pairs_would_tell(
+    wins: int, ties: int, losses: int, verdict: str, to_go: range | None
+) -> None:
+    known = evidence()
+    known.wins, known.ties, known.losses = wins, ties, losses
+    shown = standing(known, level=-0.05)
+    assert (shown.verdict, shown.level) == (verdict, -0.05)
+    assert shown.to_go is None if to_go is None else shown.to_go in to_go
+
+
+def test_the_forecast_is_kept_where_pairs_go_on_like_before() -> None:
+    known = evidence()
+    known.wins, known.ties, known.losses = 10, 180, 10
+    shown = standing(known, level=-0.05)
+    assert shown.to_go is not None
+    times = 1 + shown.to_go / 200
+    known.wins, known.ties, known.losses = (round(n * times) for n in (10, 180, 10))
+    assert standing(known, level=-0.05).verdict == "passed"

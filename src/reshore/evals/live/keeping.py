@@ -113,5 +113,7 @@ def _read(path: Path) -> Evidence:
     if file_.format != FORMAT:
         raise ValueError(f"its format is {file_.format}, and this reshore reads {FORMAT}")
     evidence = msgspec.json.decode(file_.evidence, type=Evidence)
-    standing(evidence)  # what no number can be made of is found here, and not while serving
+    standing(
+        evidence, level=0.0
+    )  # what no number can be made of is found here, and not while serving
     return evidence

@@ -8,9 +8,9 @@ from typing import Literal
 from msgspec import Struct
 
 from reshore.evals.live.evidence import Evidence, Latency, SideWatch
-from reshore.stats.interval import Interval
+from reshore.stats.interval import Interval, Verdict
 from reshore.stats.quantiles import QuantileSequence
-from reshore.stats.wager import bounds
+from reshore.stats.wager import Wager, bounds
 from reshore.types import Side
 
 # Of every interval: how often it may miss, ever.
@@ -77,6 +77,11 @@ class Standing(Struct, frozen=True, kw_only=True):
         since_s, changed_s: seconds since the epoch.
         pairs: those that count: decided, and the first ones of their conversations.
         net_win: (wins - losses) / pairs.
+        level: the net win that local answers must keep.
+        verdict: whether they certainly keep it (`passed`), certainly do not (`failed`), or nobody
+            knows yet (`open`), as far as pairs were decided.
+        to_go: pairs until that is known, if they go on like this; None where it is known, where
+            there are no pairs, or where they would never show that it is kept.
         by: what decided pairs, and how many.
         drift: None while no client gets local answers that are compared.
     """
@@ -93,6 +98,9 @@ class Standing(Struct, frozen=True, kw_only=True):
     undecided: int
     repeated: int
     net_win: Estimate
+    level: float
+    verdict: Verdict
+    to_go: int | None = None
     by: dict[str, int]
     sides: dict[Side, SideStanding]
     drift: DriftStanding | None = None
@@ -112,11 +120,18 @@ class Overview(Struct, frozen=True, kw_only=True):
     dropped: dict[str, int] = {}
 
 
-def standing(evidence: Evidence, alpha: float = ALPHA) -> Standing:
-    """The numbers of this moment; `alpha` is of each interval by itself."""
+def standing(evidence: Evidence, *, level: float, alpha: float = ALPHA) -> Standing:
+    """The numbers of this moment.
+
+    Args:
+        level: the net win that must be kept where nothing else was said of the route.
+        alpha: of each interval by itself.
+    """
     wins, ties, losses = evidence.wins, evidence.ties, evidence.losses
     pairs = evidence.decided
     within = bounds(((1.0, wins), (0.0, ties), (-1.0, losses)), -1, 1, alpha=alpha / 2)
+    level = evidence.drift.level if evidence.drift else level
+    verdict = _verdict(within, level)
     return Standing(
         route=evidence.route,
         local=evidence.local.model,
@@ -130,10 +145,29 @@ def standing(evidence: Evidence, alpha: float = ALPHA) -> Standing:
         undecided=evidence.undecided,
         repeated=evidence.repeated,
         net_win=_estimate(evidence.net_win if pairs else None, within),
+        level=level,
+        verdict=verdict,
+        to_go=_to_go(evidence, level, alpha) if pairs and verdict == "open" else None,
         by=dict(sorted(evidence.by.items(), key=lambda item: -item[1])),
         sides={side: _side(watch, alpha) for side, watch in evidence.sides.items()},
         drift=_drift(evidence),
     )
+
+
+def _verdict(within: Interval, level: float) -> Verdict:
+    if within.low > level:
+        return "passed"
+    return "failed" if within.high < level else "open"
+
+
+def _to_go(evidence: Evidence, level: float, alpha: float) -> int | None:
+    """A pair of each kind is added, as a few that are all alike know nothing of the variance."""
+    counts = ((1.0, evidence.wins), (0.0, evidence.ties), (-1.0, evidence.losses))
+    shares = [(score, (count + 1) / (evidence.decided + 3)) for score, count in counts]
+    needed = Wager(limit=level, low=-1, high=1).to_go(alpha / 2, shares)
+    if not math.isfinite(needed):
+        return None
+    return max(1, math.ceil(needed) - evidence.decided)
 
 
 def _side(watch: SideWatch, alpha: float) -> SideStanding:
