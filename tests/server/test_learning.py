@@ -8,6 +8,10 @@ from pathlib import Path
 from reshore.cli.learning_pairs import gathered_pairs
 from reshore.cli.route_learning import Wanted
 from reshore.config import load
+from reshore.routing.taught import taught
+from reshore.routing.trained import TrainedRouters
+from tests.routing.operated import route
+from tests.routing.test_trained import model
 from tests.server.harness import MODEL
 from tests.server.routed import CHAT
 from tests.server.test_evaluation import evaluated
@@ -40,3 +44,18 @@ async def test_live_pairs_are_gathered_with_what_routing_saw(home: Path) -> None
     assert [turn.role for turn in first.content.turns] == ["system", "user", "assistant", "user"]
     assert first.propensity == 1.0
     assert first.pair.key != last.pair.key
+
+
+async def test_pairs_of_both_sides_go_on_to_come_once_a_router_is_live(home: Path) -> None:
+    """As `reshore route train --live` sets a route that was a shadow."""
+    router = model(likeness=0.0)
+    TrainedRouters(home / "routes" / "models").save("mine", router)
+    policy = str(taught(route("gpt-4o", SHADOW), "mine", "prompt"))
+    async with evaluated(home, policy, TEXTS) as (it, told):
+        for text in ("prove", "name"):
+            asked = "/echo " + json.dumps({"text": text})
+            messages = [{"role": "user", "content": asked}]
+            await it.server.post(CHAT, {"model": "gpt-4o", "messages": messages})
+        pairs = await told.wait(2)
+    assert sorted(str(pair.answered) for pair in pairs) == ["cloud", "local"]
+    assert {pair.propensity for pair in pairs} == {1.0}
