@@ -11,7 +11,7 @@ from reshore.cli.labelling import label_all
 from reshore.evals.compare.labels import LabelFile, open_pairs
 from reshore.evals.compare.summary import summarise
 from reshore.evals.scoring import Compared
-from tests.cli.conftest import RESHORE, environment, execute
+from tests.cli.conftest import RESHORE, environment, execute, install
 from tests.cli.test_run import Terminal
 from tests.evals.compare.asked import answer, prompt
 
@@ -187,3 +187,21 @@ def test_a_kill_takes_no_label_away(written, tmp_path):
     process.stderr.close()
     os.close(outside)
     assert sorted(words(path).values()) == ["skip", "tie"]
+
+
+def test_answers_that_are_least_alike_may_come_first(written, home):
+    install(home)
+    path, _ = written
+    ended = execute(home, "compare", "label", str(path), "--sort-by", "tiny", "--json", stdin="ttq")
+    assert ended.code == 0
+    [found] = json.loads(ended.out)
+    assert (found["labels"], found["picked"], found["pairs"]) == (0, 2, 4)
+    kept = LabelFile(path.with_name("few.compare.labels.jsonl")).known
+    assert all(label.picked for label in kept.values())
+
+
+def test_a_model_that_is_not_there_is_told(written, home):
+    path, _ = written
+    ended = execute(home, "compare", "label", str(path), "--sort-by", "nowhere", stdin="")
+    assert ended.code == 3
+    assert "nowhere" in ended.err

@@ -42,6 +42,7 @@ def label_all(
     read_key: Callable[[], str],
     screen: Screen,
     wall_s: Callable[[], float],
+    picked: bool = False,
 ) -> None:
     """Ask about each pair that has no label yet, until there is none, or somebody leaves.
 
@@ -49,6 +50,7 @@ def label_all(
 
     Args:
         read_key: the next key; "" at the end of the input, which leaves.
+        picked: the order has to do with what the pairs are.
     """
     left = [pair for pair in pairs if pair.key not in kept.known]
     before, place = len(pairs) - len(left), 0
@@ -64,7 +66,7 @@ def label_all(
             place -= 1
             kept.add(label_of(left[place], "none", wall_s()))
         else:
-            kept.add(label_of(left[place], _WORDS[key], wall_s()))
+            kept.add(label_of(left[place], _WORDS[key], wall_s(), picked=picked))
             place += 1
 
 

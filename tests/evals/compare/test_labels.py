@@ -160,3 +160,12 @@ def test_skipped_pairs_count_for_nothing() -> None:
     labels = {pair.key: label_of(pair, "skip", 0.0) for pair in pairs}
     [found] = agreements(pairs, labels)
     assert (found.labels, found.pairs) == (0, 3)
+
+
+def test_labels_of_picked_pairs_settle_them_and_correct_nothing() -> None:
+    made = report(["win"] * 40)
+    pairs = open_pairs(made)
+    labels = {pair.key: label_of(pair, "tie", 0.0, picked=True) for pair in pairs[:35]}
+    [found] = agreements(pairs, labels)
+    assert (found.labels, found.picked, found.net_win) == (0, 35, None)
+    assert len(rulings(made, labels)) == 35

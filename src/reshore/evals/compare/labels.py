@@ -58,6 +58,7 @@ class Label(Struct, frozen=True, kw_only=True, omit_defaults=True):
         pair: its key.
         better: of the answers as the report has them, however they were shown.
         judged: what the judge had made of it; `judge`: which one, "" for none.
+        picked: the pair was looked at for what it is, and is no part of a random sample.
     """
 
     pair: str
@@ -66,6 +67,7 @@ class Label(Struct, frozen=True, kw_only=True, omit_defaults=True):
     better: Word
     judged: Result = "undecided"
     judge: str = ""
+    picked: bool = False
     at_s: float = 0.0
 
 
@@ -74,16 +76,19 @@ class Agreement(Struct, frozen=True, kw_only=True):
 
     Attributes:
         pairs: those that no check decided.
-        labels: those of them that somebody found better, worse or equal.
+        labels: those of them that somebody found better, worse or equal; `picked`: some more, which
+            settle their pairs and say nothing of others.
         same: labels that the judge's verdict is equal to; `decided`: labels of pairs it decided.
         table: how often the judge said what (`win`, `undecided`…), and people what.
-        net_win: of the pairs, as people would find it; None while there are fewer than 30 labels.
+        net_win: of the pairs that were not picked, as people would find it; None while there are
+            fewer than 30 labels.
         missing: labels until there is one.
     """
 
     target: str
     pairs: int
     labels: int
+    picked: int
     same: int
     decided: int
     table: dict[str, dict[str, int]]
@@ -199,13 +204,16 @@ def agreements(pairs: Sequence[Open], labels: Mapping[str, Label]) -> tuple[Agre
 def _agreement(target: str, pairs: Sequence[Open], labels: Mapping[str, Label]) -> Agreement:
     both: list[tuple[Result, Result]] = []
     others: list[float] = []
+    picked = 0
     for pair in pairs:
         label = labels.get(pair.key)
-        if label is not None and label.better in _RESULTS:
-            both.append((label.judged, _RESULTS[label.better]))
-        else:
+        if label is None or label.better not in _RESULTS:
             known = pair.compared.by.startswith("judge ")
             others.append(_VALUES[pair.compared.result] if known else 0)
+        elif label.picked:
+            picked += 1
+        else:
+            both.append((label.judged, _RESULTS[label.better]))
     counted = Counter(both)
     table: dict[str, dict[str, int]] = {}
     for (judged, said), count in sorted(counted.items()):
@@ -215,6 +223,7 @@ def _agreement(target: str, pairs: Sequence[Open], labels: Mapping[str, Label]) 
         target=target,
         pairs=len(pairs),
         labels=len(both),
+        picked=picked,
         same=sum(judged == said for judged, said in both),
         decided=sum(judged != "undecided" for judged, _ in both),
         table=table,
@@ -223,7 +232,9 @@ def _agreement(target: str, pairs: Sequence[Open], labels: Mapping[str, Label]) 
     )
 
 
-def label_of(pair: Open, shown: Better | Literal["skip", "none"], at_s: float) -> Label:
+def label_of(
+    pair: Open, shown: Better | Literal["skip", "none"], at_s: float, *, picked: bool = False
+) -> Label:
     """What somebody said of the answers as they were shown."""
     word: Word = shown
     if pair.swapped and shown in ("first", "second"):
@@ -236,5 +247,6 @@ def label_of(pair: Open, shown: Better | Literal["skip", "none"], at_s: float) -
         better=word,
         judged=pair.compared.result if judge else "undecided",
         judge=judge,
+        picked=picked,
         at_s=at_s,
     )
