@@ -70,6 +70,15 @@ class Traffic:
                 await asyncio.gather(*(self.ask(question) for _ in range(4)))
         return found
 
+    async def held_to(self, level: float) -> None:
+        """Until drift is looked for at this level."""
+        async with asyncio.timeout(10):
+            while True:
+                found = await self.admin("GET", f"/evaluation?route={NAME}")
+                [standing] = found["standings"]
+                if standing["drift"]["level"] == level:
+                    return
+
     async def policy(self) -> str:
         routes = (await self.admin("GET", "/routes"))["version"]["routes"]
         return routes[NAME]["policy"] if NAME in routes else ""
@@ -111,6 +120,7 @@ async def test_good_answers_are_promoted_through_all_steps(home: Path) -> None:
         assert promoted["evidence"]["losses"] == 0
         assert "promoted to 100 %" in promoted["reason"]
         assert [each["state"] for each in await it.admin("GET", "/rollouts")] == ["done"]
+        await it.held_to(-0.3)  # from now on less than what was accepted is drift
 
 
 async def test_bad_answers_take_everything_back(home: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 
 from reshore.clock import Clock
 from reshore.config import Config
 from reshore.config.rollout import read_webhook_secret
-from reshore.errors import RouteError
+from reshore.errors import RouteError, RouteNotFound
 from reshore.evals.live.evaluation import Evaluation
 from reshore.evals.rollouts.asked import Event
 from reshore.evals.rollouts.runner import Runner
@@ -50,6 +51,8 @@ async def open_rollouts(
                 settings.webhook, secret, clock, timeout_s=settings.webhook_timeout_s
             )
             told.append((await stack.enter_async_context(opened)).offer)
+        if evaluation is not None:
+            told.append(partial(hold_to_level, evaluation))
         shelf = Shelf(config.home / "rollouts")
         deciders = evaluation.deciders if evaluation else _nothing_compares
         runner = Runner(shelf, routes, clock=clock, deciders=deciders, told=told)
@@ -64,6 +67,13 @@ def _nothing_compares(route: str) -> Sequence[str]:
         f"the rollout of '{route}' cannot start: evaluation is switched off, so nobody compares "
         "answers; set evaluation.enabled = true, and restart"
     )
+
+
+def hold_to_level(evaluation: Evaluation, event: Event) -> None:
+    """What a rollout has accepted must stay as good: less is drift from now on."""
+    if event.event == "done" and event.to == "local":
+        with contextlib.suppress(RouteNotFound):  # somebody has made evaluation begin anew
+            evaluation.accept(event.route, event.net_win)
 
 
 def record_event(event: Event) -> None:

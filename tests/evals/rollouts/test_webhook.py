@@ -30,6 +30,7 @@ def event(what: str = "promoted", rollout: int = 1) -> Event:
         version=7,
         why="",
         time_s=1.7e9,
+        net_win=-0.03,
         evidence={"pairs": 200},
     )
 

@@ -143,6 +143,7 @@ class Event(Struct, frozen=True, kw_only=True):
         event: started, promoted, done, rolled back, paused, resumed, aborted, held up.
         version: of the routes in force.
         why: what led to it.
+        net_win: the least one that the new side is held to.
         evidence: what was decided on, None where a person did.
     """
 
@@ -155,6 +156,7 @@ class Event(Struct, frozen=True, kw_only=True):
     version: int
     why: str
     time_s: float
+    net_win: float
     evidence: dict[str, Any] | None = None
 
 
@@ -246,5 +248,6 @@ def event(kept: Kept, what: str, now_s: float, *, version: int, evidence: Eviden
         version=version,
         why=kept.why if what == "started" else kept.note,
         time_s=now_s,
+        net_win=rollout.plan.margin,
         evidence=None if evidence is None else msgspec.to_builtins(evidence),
     )
