@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import threading
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from reshore.config import load
 from reshore.evals.compare.report import read_report
-from reshore.ledger.database import Database
+from reshore.ledger.database import Database, reading
 from reshore.ledger.entry import Ended, Texts
+from reshore.ledger.pairs import PairFilter, kept_pairs
 from tests.cli.conftest import RESHORE, environment, execute, install, served
 from tests.ledger.samples import outcome, settings
 from tests.ledger.test_database import write
@@ -309,3 +313,62 @@ def test_labels_of_people_have_the_last_word(home, here):
     assert execute(home, "compare", *APART, *options).code == 0
     contest = read_report(here / "q.compare.json").groups[0].contests[0]
     assert (contest.ties, contest.by) == (3, {"label": 3})
+
+
+def test_pairs_of_local_and_cloud_are_kept_in_the_ledger(home, here, monkeypatch):
+    install(home)
+    questions(here / "q.jsonl", 3)
+    command = ("compare", *APART, "-p", "q.jsonl", "--ledger")
+    with judged_by(home, "I do not know."):
+        with (home / "reshore.toml").open("a") as file:
+            file.write("[ledger]\ntexts = 1.0\n")
+        ended = execute(home, *command)
+        assert ended.code == 0, ended.err
+        assert "3 pairs of local and cloud in the ledger" in ended.err
+    assert execute(home, *command).code == 0
+    with reading(load()) as connection:
+        pairs = list(kept_pairs(connection, PairFilter()))
+    assert len(pairs) == 3  # the second time they were there already
+    assert {pair.paired.verdict for pair in pairs} == {"win"}
+    assert {pair.paired.local.model for pair in pairs} == {"tiny"}
+    assert {pair.paired.source for pair in pairs} == {"compare"}
+    assert {pair.texts.cloud for pair in pairs} == {"I do not know."}
+
+
+def test_without_a_ledger_nothing_is_said_to_be_kept(home, here):
+    install(home)
+    with judged_by(home, "I do not know."):
+        with (home / "reshore.toml").open("a") as file:
+            file.write("[ledger]\nenabled = false\n")
+        questions(here / "q.jsonl", 1)
+        ended = execute(home, "compare", *APART, "-p", "q.jsonl", "--ledger")
+    assert ended.code == 1
+    assert "the ledger is switched off" in ended.err
+
+
+class Rude(BaseHTTPRequestHandler):
+    """Refuses with what would clear the screen."""
+
+    def do_POST(self):
+        body = json.dumps({"error": {"message": "no \x1b[2Jsuch model"}}).encode()
+        self.send_response(404)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        """Nothing of it is worth a line."""
+
+
+def test_what_an_upstream_says_of_its_failure_does_nothing_to_the_terminal(home, here):
+    install(home)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Rude) as upstream:
+        threading.Thread(target=upstream.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{upstream.server_port}/v1"
+        (home / "reshore.toml").write_text(f'[upstreams.rude]\nurl = "{url}"\n')
+        targets = ("local:tiny", "cloud:rude/x")
+        ended = execute(home, "compare", *targets, "-p", questions(here / "q.jsonl"))
+        upstream.shutdown()
+    assert ended.code == 1
+    assert "no  [2Jsuch model" in ended.err
+    assert "\x1b" not in ended.out + ended.err

@@ -14,8 +14,10 @@ import msgspec
 import typer
 
 from reshore.cli.compare_asking import Questions, Referees, ask
+from reshore.cli.compare_keeping import keep
 from reshore.cli.compare_output import print_report
 from reshore.cli.failure import ExitCode, Failure
+from reshore.cli.hosted import served
 from reshore.cli.ledger_options import RouteName, Since, moment_ms, now
 from reshore.cli.output import Json, note, print_json
 from reshore.config import Config, load
@@ -33,6 +35,8 @@ from reshore.evals.compare.summary import About, summarise
 from reshore.ledger.database import reading
 from reshore.ledger.queries import Filter
 from reshore.ledger.samples import samples
+
+_LONGEST_ERROR = 300
 
 
 def command(
@@ -108,6 +112,10 @@ def command(
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="The page goes here instead.")
     ] = None,
+    ledger: Annotated[
+        bool,
+        typer.Option("--ledger", help="Keep pairs of local and cloud in the ledger, to learn."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Ask several models the same, and compare their answers.
@@ -141,7 +149,17 @@ def command(
     else:
         print_report(report)
         note(f"answers side by side: {page_file}")
+    if ledger:
+        _keep(config, report)
     _tell_failures(report)
+
+
+def _keep(config: Config, report: Report) -> None:
+    if not config.ledger.enabled:
+        raise CompareError("the ledger is switched off; set `ledger.enabled = true` to keep pairs")
+    with served(config, ()) as server:
+        count = keep(server, report)
+    note(f"{count} pair{'s' * (count != 1)} of local and cloud in the ledger")
 
 
 def _report(
@@ -224,7 +242,7 @@ def _write(path: Path, data: bytes) -> None:
 def _tell_failures(report: Report) -> None:
     """A target that never answered has most likely the wrong name, or key: that is no result."""
     first: Mapping[str, str] = {
-        answer.target: answer.error
+        answer.target: _shown(answer.error)
         for item in reversed(report.items)
         for answer in item.answers
         if answer.error
@@ -235,3 +253,9 @@ def _tell_failures(report: Report) -> None:
     lost = [side for side in report.groups[0].sides if side.failed == side.answers]
     if lost:
         raise CompareError(f"{lost[0].target} answered nothing: {first[lost[0].target]}")
+
+
+def _shown(text: str) -> str:
+    """What an upstream said of itself, safe for a terminal."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text)
+    return line if len(line) <= _LONGEST_ERROR else line[:_LONGEST_ERROR] + "…"
