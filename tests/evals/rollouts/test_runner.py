@@ -14,7 +14,7 @@ from reshore.models.disk import write_atomic
 from reshore.routing.snapshot import Note
 from reshore.testing import MovableClock
 from tests.evals.rollouts.driven import AT_10, AT_100, NAME, QUICK, attempt, begun, driving
-from tests.routing.operated import route
+from tests.routing.operated import config, route
 
 BOB = Note(author="bob", reason="an outage")
 WISH = Wish(author="bob", why="lunch")
@@ -251,6 +251,32 @@ async def test_it_gives_way_to_a_rollback(tmp_path: Path) -> None:
         aborted = await driven.told("aborted")
         assert aborted.why.startswith("bob changed the route")
         assert driven.policy == AT_10
+
+
+async def test_it_gives_way_to_the_file(tmp_path: Path) -> None:
+    async with begun(tmp_path) as driven:
+        driven.state.reload(config(tmp_path, routes={NAME: "cloud"}))
+        await driven.clock.advance(2)
+        aborted = await driven.told("aborted")
+        assert aborted.why.startswith("reshore.toml changed the route")
+        assert driven.policy == "cloud"
+
+
+async def test_evidence_is_written_every_few_seconds(tmp_path: Path) -> None:
+    file = tmp_path / "rollouts" / "000001.json"
+    async with begun(tmp_path) as driven:
+        driven.pairs("tie", 5)
+        await driven.looked()
+        before = file.read_bytes()
+        await driven.clock.advance(6)
+        await driven.looked()
+        assert file.read_bytes() != before
+        await driven.clock.advance(6)
+        await driven.looked()
+        written = file.stat().st_mtime_ns
+        await driven.clock.advance(60)
+        await driven.looked()
+        assert file.stat().st_mtime_ns == written
 
 
 async def test_other_routes_are_none_of_its_business(tmp_path: Path) -> None:

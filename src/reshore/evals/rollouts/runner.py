@@ -31,6 +31,7 @@ from reshore.evals.rollouts.asked import (
     shown,
 )
 from reshore.evals.rollouts.beginning import planned
+from reshore.evals.rollouts.book import Book
 from reshore.evals.rollouts.carrying import carry_out
 from reshore.evals.rollouts.hearing import hear
 from reshore.evals.rollouts.inbox import Inbox
@@ -45,8 +46,6 @@ log = logging.getLogger("reshore.rollout")
 
 # How often time alone is looked at, and what could not be done is tried again.
 _TICK_S = 1.0
-# Evidence of the last seconds is all that a power failure may take.
-_WRITTEN_EVERY_S = 5.0
 # Of these the event loop is not kept longer than some milliseconds.
 _AT_ONCE = 200
 _HELD_UP = "held up: "
@@ -95,9 +94,7 @@ class Runner:
         self._told = [*told]
         self._kept: dict[int, Kept] = {}
         self._active: dict[str, Kept] = {}
-        self._written: dict[int, bytes] = {}
-        self._changed: set[int] = set()
-        self._written_s = clock.monotonic()
+        self._book = Book(shelf, clock)
         self._looked: Snapshot | None = None
         self._jobs: deque[_Job] = deque()
         self._woken = asyncio.Event()
@@ -192,8 +189,7 @@ class Runner:
                 await self._work()
             except Exception:
                 log.exception("the rollouts stumbled, and go on")
-        for number in tuple(self._changed):
-            await self._write(self._kept[number])
+        await self._book.write_changed(at_once=True)
 
     async def _tick(self) -> None:
         """Wake the task now and then, while there is a rollout that runs."""
@@ -211,7 +207,7 @@ class Runner:
         for kept in tuple(self._active.values()):
             if not kept.begun or kept.rollout.tick(now_s) is not None:
                 await self._carry(kept)
-        await self._write_changed()
+        await self._book.write_changed()
 
     async def _do(self, job: _Job) -> None:
         try:
@@ -237,7 +233,7 @@ class Runner:
         for count, item in enumerate(self.inbox.take(), 1):
             kept = self._active.get(item.route)
             if kept is not None and self._counts(kept):
-                self._changed.add(kept.number)
+                self._book.touch(kept)
                 if hear(kept, item, self._clock.wall()) is not None:
                     await self._carry(kept)
             if count % _AT_ONCE == 0:
@@ -287,7 +283,7 @@ class Runner:
         due = kept.rollout.due
         if isinstance(due, RollBack) and not kept.note.startswith((due.why, _HELD_UP)):
             kept.note, kept.since_s = due.why, self._clock.wall()
-        if not await self._write(kept) and not isinstance(due, RollBack):
+        if not await self._book.write(kept) and not isinstance(due, RollBack):
             return
         try:
             version = await asyncio.to_thread(carry_out, self._routes, kept)
@@ -326,7 +322,7 @@ class Runner:
         if kept.over:
             kept.conversations.clear()
         self._refresh()
-        await self._write(kept)
+        await self._book.write(kept)
         version = self._routes.in_force.snapshot.number
         news = event(kept, what, kept.since_s, version=version, evidence=evidence)
         for tell in self._told:
@@ -391,8 +387,6 @@ class Runner:
             f"there is no rollout of '{route}'; `reshore rollout list` shows those that there are"
         )
 
-    # What is kept
-
     def _refresh(self) -> None:
         self._active = {kept.pattern: kept for kept in self._kept.values() if not kept.over}
         self.inbox.watch(frozenset(self._active))
@@ -400,28 +394,6 @@ class Runner:
             self._busy.set()
         else:
             self._busy.clear()
-
-    async def _write(self, kept: Kept) -> bool:
-        """Write a rollout if it is not written as it is. Returns whether it is now."""
-        body = encoded(kept)
-        self._changed.discard(kept.number)
-        if self._written.get(kept.number) == body:
-            return True
-        try:
-            await asyncio.to_thread(self._shelf.save, kept.number, body)
-        except HistoryError as error:
-            self._changed.add(kept.number)
-            log.error("%s", error, extra={"rollout": kept.number, "route": kept.pattern})
-            return False
-        self._written[kept.number] = body
-        return True
-
-    async def _write_changed(self) -> None:
-        now_s = self._clock.monotonic()
-        if self._changed and now_s - self._written_s >= _WRITTEN_EVERY_S:
-            self._written_s = now_s
-            for number in tuple(self._changed):
-                await self._write(self._kept[number])
 
 
 def _refuse(done: asyncio.Future[Kept], error: Exception) -> None:
