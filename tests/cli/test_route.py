@@ -39,7 +39,9 @@ def printed(cli):
 def test_a_route_is_set_and_shown(routed, cli):
     ended = cli("route", "set", "gpt-4o-mini", "split", "local=10,cloud=90", "--local", "tiny")
     assert ended.out == "+ gpt-4o-mini: split(local=10, cloud=90) [local tiny]\n"
-    assert ended.err == "version 1 is in force; `reshore rollback 0` takes it back\n"
+    warning, version = ended.err.splitlines()
+    assert warning.startswith("warning: gpt-4o-mini: 'tiny' is not installed here: `reshore pull")
+    assert version == "version 1 is in force; `reshore rollback 0` takes it back"
     shown = cli("route", "show").out.splitlines()
     assert shown[0].startswith("version 1, ")
     assert shown[2:] == [

@@ -190,7 +190,7 @@ def test_without_a_ledger_the_message_says_how_to_get_one(tmp_path: Path) -> Non
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     config = settings(tmp_path / "home")
     (config.home / "ledger.db").write_bytes(b"this is no database, whatever its name says" * 50)
-    with pytest.raises(LedgerError, match=r"ledger\.db: file is not a database"):
+    with pytest.raises(LedgerError, match=r"not a database; move the file elsewhere"):
         Database(config)
 
 

@@ -67,10 +67,22 @@ def test_what_does_not_work_any_more_is_shown_and_can_still_be_gone_back_to(
     state.set(route("a", "local"), ADA)
     state = opened(tmp_path, world=World())
     operate = Operator(state)
-    assert operate.show().problems == {}
     change = operate.rollback(Rollback())
     assert change.changes == ["~ a: local -> cloud"]
     assert change.warnings[0].startswith("a: The route goes to the cloud, but no upstream")
+    assert list(operate.show().problems) == ["a"]
+
+
+def test_a_model_that_is_not_installed_yet_is_warned_of(tmp_path: Path) -> None:
+    world = World(upstreams=("openai",), installed=lambda name: name == "here")
+    operate = Operator(opened(tmp_path, world=world))
+    assert operate.set("a", SetRoute(policy="split(local=1, cloud=1)", local="here")).warnings == []
+    change = operate.set("a", SetRoute(policy="fallback(local:small, cloud)"))
+    assert change.warnings == [
+        "a: 'small' is not installed here: `reshore pull small`, or name another model with "
+        "`--local`."
+    ]
+    assert operate.set("b*", SetRoute(policy="local")).warnings == []
     assert list(operate.show().problems) == ["a"]
 
 

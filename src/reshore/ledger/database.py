@@ -34,6 +34,8 @@ _STATEMENT_MS = 15_000
 # Gateways that start at once must not change one schema together (a number of our own).
 _MIGRATION_LOCK = 0x7265_7368
 
+_DAMAGED = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+
 # Late attempts whose requests are not there yet, of the longest streams, say.
 _MOST_ORPHANS = 10_000
 
@@ -263,5 +265,10 @@ def _sums() -> sa.Update:
 
 
 def _said(error: BaseException) -> str:
-    """The driver's words, without the statement and its values."""
-    return " ".join(str(getattr(error, "orig", None) or error).split())
+    """The driver's words, without the statement and its values; of a file that is none any more,
+    what to do about it."""
+    cause = getattr(error, "orig", None) or error
+    said = " ".join(str(cause).split())
+    if getattr(cause, "sqlite_errorname", "") in _DAMAGED:
+        return f"{said}; move the file elsewhere, and a server begins a new one"
+    return said

@@ -227,7 +227,8 @@ class Writer:
             return
         self.counts.spilled += len(entries) - refused
         if refused:
-            self._lose(refused, f"the files in {self._folder} are full (ledger.spill_bytes)")
+            why = f"the disk is full, or the files in {self._folder} are (ledger.spill_bytes)"
+            self._lose(refused, why)
 
     def _lose(self, number: int, why: str) -> None:
         """Count entries that are lost, and say so: at once, and then now and then."""

@@ -110,6 +110,30 @@ def problems(route: Route, world: World, table: Table | None = None) -> list[str
     ]
 
 
+def missing(route: Route, world: World, table: Table) -> list[str]:
+    """Which local models a route needs that are not installed, one sentence each.
+
+    No reason not to set it: they may be fetched afterwards. What a glob means depends on the name
+    that is asked for.
+    """
+    naming = Naming(route.pattern, route, table, world)
+    wanted = dict.fromkeys(
+        target.model
+        for part in parts(route.policy)
+        if (target := naming.target(part)).side == "local" and not _is_glob(target.model)
+    )
+    return [
+        f"'{model}' is not installed here: `reshore pull {model}`, or name another model with "
+        "`--local`."
+        for model in wanted
+        if not world.installed(model)
+    ]
+
+
+def _is_glob(name: str) -> bool:
+    return any(sign in name for sign in "*?[")
+
+
 def _upstream_problems(naming: Naming) -> Iterator[str]:
     clouds = [part for part in parts(naming.route.policy) if isinstance(part, Cloud)]
     if naming.route.cloud:

@@ -153,7 +153,7 @@ class Operator:
         state = self._state
         return Shown(
             version=written(state.in_force.snapshot),
-            problems=self._problems(),
+            problems=self._troubles(),
             warnings=list(state.warnings),
             file_problem=state.file_problem,
             breakers=list(self._breakers()),
@@ -225,7 +225,7 @@ class Operator:
         return self._told(found)
 
     def _told(self, changed: Changed, pattern: str | None = None) -> Change:
-        found = self._problems()
+        found = self._problems() if pattern is None else self._troubles()
         return Change(
             version=changed.after.number,
             before=changed.before.number,
@@ -239,8 +239,17 @@ class Operator:
         )
 
     def _problems(self) -> dict[str, list[str]]:
+        """What speaks against routes, by their patterns."""
         routes = self._state.in_force.snapshot.routes
         return {route.pattern: found for route in routes if (found := self._state.problems(route))}
+
+    def _troubles(self) -> dict[str, list[str]]:
+        """The same, and what they need that can still be fetched."""
+        found = self._problems()
+        for route in self._state.in_force.snapshot.routes:
+            if missing := self._state.missing(route):
+                found[route.pattern] = found.get(route.pattern, []) + missing
+        return found
 
     def _past(self) -> Iterator[Past]:
         """The history, each version with what it changed.

@@ -24,7 +24,7 @@ from reshore.errors import (
     RouteError,
 )
 from reshore.routing.aliases import Aliases
-from reshore.routing.explain import problems
+from reshore.routing.explain import missing, problems
 from reshore.routing.history import Damaged, History
 from reshore.routing.learned import LearnedRouter
 from reshore.routing.policy import Route
@@ -239,6 +239,11 @@ class RoutingState:
         now = self.in_force
         # A table of its own: that of the view belongs to the thread that decides.
         return problems(route, now.world, Table(aliases=now.aliases.table))
+
+    def missing(self, route: Route) -> list[str]:
+        """Which local models it needs that are not installed, a sentence each."""
+        now = self.in_force
+        return missing(route, now.world, Table(aliases=now.aliases.table))
 
     def route(self, pattern: str) -> Route:
         """The route in force for a pattern.

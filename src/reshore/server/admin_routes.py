@@ -47,6 +47,11 @@ class Operating(Endpoint):
         super().__init__(services)
         self._operator = Operator(services.routes, services.dispatcher.breakers)
 
+    async def _look(self) -> None:
+        """See what is installed, for warnings about what is not."""
+        if self._services.inventory.stale:
+            await self._services.inventory.refresh()
+
     async def _tell(self, exchange: Exchange, found: Any) -> None:
         await exchange.reply(200, msgspec.json.encode(found))
 
@@ -79,6 +84,7 @@ class Show(Operating):
     """`GET /admin/routes`: the routes in force, what is wrong with them, and circuit breakers."""
 
     async def answer(self, exchange: Exchange) -> None:
+        await self._look()
         await self._tell(exchange, self._operator.show())
 
 
@@ -115,6 +121,7 @@ class Set(Operating):
 
     async def answer(self, exchange: Exchange) -> None:
         wish = await self._wish(exchange, SetRoute)
+        await self._look()
         await self._tell_blocking(exchange, self._operator.set, _name(exchange), wish)
 
 
@@ -151,8 +158,7 @@ class Explain(Operating):
     async def answer(self, exchange: Exchange) -> None:
         services = self._services
         body = await exchange.json(services.config.limits)
-        if services.inventory.stale:
-            await services.inventory.refresh()
+        await self._look()
         query = _query(exchange)
         asking = asking_of(
             body,
