@@ -36,6 +36,12 @@ def test_keys_are_never_shown(cli, monkeypatch, key):
     assert _settings(cli("config", "--json"))[key]["value"] == "(set)"
 
 
+def test_the_path_of_a_webhook_is_never_shown(cli, home):
+    (home / "reshore.toml").write_text('[rollout]\nwebhook = "https://hooks.example.com/sesame"\n')
+    assert "sesame" not in cli("config").out
+    assert _settings(cli("config", "--json"))["rollout.webhook"]["value"] == "(set)"
+
+
 def test_the_password_of_the_ledger_is_never_shown(cli, monkeypatch):
     monkeypatch.setenv("RESHORE_LEDGER_URL", "postgresql://ada:sesame@db/x")
     assert "sesame" not in cli("config").out

@@ -193,6 +193,23 @@ async def test_a_rollout_that_is_not_there_is_a_404(home: Path) -> None:
         await it.admin("POST", "/rollouts/nobody/abort", status=404)
 
 
+async def test_names_with_slashes_and_marks_have_rollouts_too(home: Path) -> None:
+    async with traffic(home) as it:
+        await it.start(route="team/pause:100%")
+        path = "/rollouts/team%2Fpause%3A100%25"
+        assert (await it.admin("GET", path))["route"] == "team/pause:100%"
+        assert (await it.admin("POST", f"{path}/pause"))["state"] == "paused"
+        assert (await it.admin("POST", f"{path}/abort"))["state"] == "aborted"
+
+
+async def test_the_public_address_shows_no_rollouts(home: Path) -> None:
+    async with (
+        running(echo_config(home)) as server,
+        server.session.get(f"{server.url}/admin/rollouts") as response,
+    ):
+        assert response.status == 404
+
+
 async def test_a_restart_goes_on(home: Path) -> None:
     async with traffic(home) as it:
         await it.start(hold_s=600)
