@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reshore.checks.check import Check, Said
+from reshore.checks.check import Check
 
 # Where one is so many times as long as the other, somebody should look.
 STRIKING = 3.0
@@ -19,10 +19,10 @@ def length_ratio(one: str, other: str) -> float:
     return sizes[1] / sizes[0]
 
 
-def check_length_ratio(one: Said, other: Said) -> Check:
+def check_length_ratio(one: str, other: str) -> Check:
     """Tells a striking ratio, and decides nothing: neither long nor short is better by itself."""
-    ratio = length_ratio(one.text, other.text)
+    ratio = length_ratio(one, other)
     if ratio < STRIKING:
         return Check(name="length ratio")
-    longer = "first" if len(one.text.strip()) > len(other.text.strip()) else "second"
+    longer = "first" if len(one.strip()) > len(other.strip()) else "second"
     return Check(name="length ratio", detail=f"the {longer} is {ratio:.1f} times as long")

@@ -118,6 +118,14 @@ def test_what_needs_a_look_comes_first() -> None:
     assert set(results[1:]) == {"tie"}
 
 
+def test_of_those_that_need_a_look_the_most_unlike_in_length_come_first() -> None:
+    report = made(asked(10), {"7": answer("wrong 5 " * 30), "8": answer("wrong 5 " * 200)})
+    said = Document(page(report)).inside["summary"]
+    told = [text for text in said if "times as long" in text]
+    assert told == ["the second is 8.0 times as long"]
+    assert said.index("What is 8?") < said.index("What is 7?")
+
+
 def test_an_error_is_shown_in_place_of_an_answer() -> None:
     text = page(made(asked(2), {"1": answer(error="status 500: <b>")}))
     assert "error: status 500: &lt;b&gt;" in text

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from reshore.checks.length_ratio import check_length_ratio, length_ratio
 from reshore.evals.compare import words
 from reshore.evals.compare.answers import Answer
 from reshore.evals.compare.page.differences import marked
@@ -19,13 +20,23 @@ _LINE = 100
 
 
 def items(report: Report) -> Markup:
-    """All of them; each opens by itself, so that a thousand are no slower to read than ten."""
-    ordered = sorted(report.items, key=lambda item: min(map(_rank, item.compared)))
+    """All of them; each opens by itself, so that a thousand are no slower to read than ten.
+
+    Of those that need a look alike, answers of very different lengths come first.
+    """
+    ordered = sorted(
+        report.items, key=lambda item: (min(map(_rank, item.compared)), -_length_ratio(item))
+    )
     return tag("div", *(_item(item, report.targets) for item in ordered), id="items")
 
 
 def _rank(compared: Compared) -> int:
     return _ORDER.index(compared.result)
+
+
+def _length_ratio(item: Item) -> float:
+    first, *others = item.answers
+    return max(length_ratio(first.text, other.text) for other in others)
 
 
 def _item(item: Item, targets: Sequence[str]) -> Markup:
@@ -43,12 +54,27 @@ def _item(item: Item, targets: Sequence[str]) -> Markup:
     )
     return tag(
         "details",
-        tag("summary", *badges, tag("span", item.group, class_="group"), tag("bdi", title)),
+        tag(
+            "summary",
+            *badges,
+            tag("span", " · ".join(_remarks(item)), class_="group"),
+            tag("bdi", title),
+        ),
         *_asked(item),
         tag("div", *_answers(item, targets), class_="answers"),
         data_group=item.group,
         data_results=" ".join(results),
     )
+
+
+def _remarks(item: Item) -> Iterator[str]:
+    if item.group:
+        yield item.group
+    first, *others = item.answers
+    for other in others:
+        length = check_length_ratio(first.text, other.text).detail
+        if length and not (first.error or other.error):
+            yield length
 
 
 def _asked(item: Item) -> Iterator[Markup]:
