@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -17,6 +17,7 @@ from reshore.ledger.database import Database, reading
 from reshore.ledger.entry import Ended, Texts
 from reshore.ledger.pairs import PairFilter, kept_pairs
 from tests.cli.conftest import RESHORE, environment, execute, install, served
+from tests.cli.test_run import Terminal
 from tests.ledger.samples import outcome, settings
 from tests.ledger.test_database import write
 
@@ -372,3 +373,14 @@ def test_what_an_upstream_says_of_its_failure_does_nothing_to_the_terminal(home,
     assert ended.code == 1
     assert "no  [2Jsuch model" in ended.err
     assert "\x1b" not in ended.out + ended.err
+
+
+def test_on_a_terminal_there_are_bars_and_numbers_without_their_intervals(two, here):
+    source = questions(here / "q.jsonl", 2)
+    with closing(Terminal(two.home, "compare", *BOTH, "-p", source)) as terminal:
+        shown = terminal.expect(b"answers side by side")
+        assert terminal.process.wait(timeout=30) == 0
+    assert b"2/2" in shown
+    assert b"local:other" in shown
+    assert b"more pairs (margin 0.05)" in shown
+    assert b" to " not in shown

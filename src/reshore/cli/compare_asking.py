@@ -8,7 +8,7 @@ from pathlib import Path
 import aiohttp
 from msgspec import Struct
 
-from reshore.cli.compare_output import asking, ruling
+from reshore.cli.compare_progress import asking, ruling
 from reshore.cli.hosted import served
 from reshore.cli.loop import new_event_loop
 from reshore.cli.output import note

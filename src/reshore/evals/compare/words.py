@@ -41,6 +41,11 @@ def between(estimate: Estimate | None, write: Written) -> str:
     return f"{write(estimate.value)} ({' to '.join(ends)})"
 
 
+def alone(estimate: Estimate | None, write: Written) -> str:
+    """The same without its interval."""
+    return "-" if estimate is None else write(estimate.value)
+
+
 def quality(side: Side) -> str:
     """`87.5 % (80.1 % to 92.3 %)`, and how many answers nobody could tell right from wrong."""
     unknown = f", {side.unknown} of {side.checked} unknown" if side.unknown else ""
