@@ -211,7 +211,7 @@ async def test_switched_off_nothing_is_kept_or_compared(home: Path) -> None:
         assert not services.shadows.compares
         await it.server.post(CHAT, ask())
         overview = await told(it.server, "GET", "/admin/evaluation")
-        assert overview == {"enabled": False, "standings": [], "dropped": {}}
+        assert overview == {"enabled": False, "standings": [], "dropped": {}, "judged": {}}
         await it.server.refusal("/admin/evaluation/reset", {"route": "gpt-4o"}, status=404)
     assert rows(home, "pairs") == []
     assert not (home / "evaluation").exists()

@@ -15,6 +15,7 @@ from reshore.errors import ConfigError
 from tests.backends.remote.scripted import Peer, Seen
 from tests.server.harness import MODEL, chat_body
 from tests.server.routed import CHAT, DONE, FINISH, USAGE, answer, delta, routed
+from tests.server.test_admin_routes import told
 from tests.server.test_evaluation import HERE, Told, route
 from tests.server.test_routed_ledger import rows
 
@@ -63,9 +64,9 @@ async def judged(
     """The verdict, who gave it, and what the judge was asked."""
     more = settings(*(lines or (JUDGE,)))
     async with routed(home, route(HERE, more), judging(says), ledger=True, admin=True) as it:
-        told = Told(it)
+        pairs = Told(it)
         await it.server.post(CHAT, chat_body(local, model="gpt-4o"))
-        [paired] = await told.wait(1)
+        [paired] = await pairs.wait(1)
         asked = [body for body in it.asked if body["model"] == "claude-judge"]
     return paired.verdict, paired.by, asked
 
@@ -115,6 +116,16 @@ async def test_pairs_that_checks_decide_cost_no_verdict(home: Path) -> None:
     assert by != "judge claude-judge"
 
 
+async def test_what_came_of_judging_is_counted(home: Path) -> None:
+    more = settings(JUDGE)
+    async with routed(home, route(HERE, more), judging(obedient), admin=True) as it:
+        pairs = Told(it)
+        await it.server.post(CHAT, chat_body({"text": "Else."}, model="gpt-4o"))
+        await pairs.wait(1)
+        overview = await told(it.server, "GET", "/admin/evaluation")
+    assert overview["judged"] == {"inconsistent": 1}
+
+
 async def test_a_share_of_none_asks_nobody(home: Path) -> None:
     verdict, _, asked = await judged(home, fair, {"text": "Else."}, JUDGE, "judge_share = 0")
     assert (verdict, asked) == ("undecided", [])
@@ -143,9 +154,9 @@ async def test_a_judge_of_this_machine_is_asked_when_nobody_needs_it(home: Path)
     """The scripted engine repeats what it is asked, which is no verdict."""
     more = settings(f'judge = "local:{MODEL}"', "judge_own_family = true")
     async with routed(home, route(HERE, more), ledger=True, admin=True) as it:
-        told = Told(it)
+        pairs = Told(it)
         await it.server.post(CHAT, chat_body({"text": "Else."}, model="gpt-4o"))
-        [paired] = await told.wait(1)
+        [paired] = await pairs.wait(1)
     assert paired.verdict == "undecided"
     judge = [each for each in rows(home, "attempts") if each["role"] == "judge"]
     assert [(each["backend"], each["error"]) for each in judge] == [("local", None)]

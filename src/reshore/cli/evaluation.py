@@ -93,6 +93,9 @@ def _print_all(overview: Overview) -> None:
     drops = ", ".join(f"{count} {reason}" for reason, count in overview.dropped.items() if count)
     if drops:
         note(f"not compared: {drops}")
+    rulings = ", ".join(f"{count} {what}" for what, count in overview.judged.items())
+    if rulings:
+        note(f"the judge: {rulings}")
 
 
 def _row(each: Standing, now_s: float) -> tuple[str, ...]:

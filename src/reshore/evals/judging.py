@@ -114,6 +114,10 @@ class Judge:
         self.counts[ruling.silence] += 1
         return ruling
 
+    def told(self) -> dict[str, int]:
+        """How often it ruled: `verdict`, or why it gave none."""
+        return {silence or "verdict": count for silence, count in self.counts.most_common()}
+
     def _may_not(self, request: ChatRequest, parties: Parties) -> Ruling | None:
         """Why it is not asked at all; a pair that it is asked about counts from here on."""
         if not self._manner.own_family:

@@ -69,7 +69,9 @@ class Standings(Endpoint):
             standings = await asyncio.to_thread(
                 lambda: [standing(each, level=level) for each in known]
             )
-            found = Overview(standings=standings, dropped=evaluation.dropped())
+            found = Overview(
+                standings=standings, dropped=evaluation.dropped(), judged=evaluation.judged()
+            )
         await exchange.reply(200, msgspec.json.encode(found))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 
 from reshore.backends.remote import Remote
 from reshore.clock import Clock
@@ -21,6 +22,20 @@ from reshore.types import Attempt, ChatRequest, Reply, Target
 Reach = Callable[[Target, ChatRequest, str], AbstractAsyncContextManager[Reply]]
 
 
+@dataclass(frozen=True)
+class Deciding:
+    """Who decides pairs.
+
+    Attributes:
+        names: of what decides beside checks.
+        judged: how often the judge ruled since the start: `verdict`, or why it gave none.
+    """
+
+    decider: Decider
+    names: tuple[str, ...] = ()
+    judged: Callable[[], dict[str, int]] = dict
+
+
 def open_decider(
     config: EvaluationConfig,
     upstreams: Mapping[str, Remote],
@@ -29,8 +44,8 @@ def open_decider(
     local: Occupied,
     clock: Clock,
     record_late: Callable[[str, Attempt], None],
-) -> tuple[Decider, tuple[str, ...]]:
-    """Who decides, and by which names beside checks.
+) -> Deciding:
+    """Whoever `[evaluation]` names.
 
     Args:
         reach: asks a target; gets the id of the request whose answers are judged, too.
@@ -57,8 +72,10 @@ def open_decider(
             own_family=config.judge_own_family,
         )
         judge = Judge(asks, config.judge, clock=clock, manner=manner)
+    if program is None and judge is None:
+        return Deciding(Checks())
     names = ((OWN,) if program else ()) + ((judge.by,) if judge else ())
-    return (InTurn(program, judge) if names else Checks()), names
+    return Deciding(InTurn(program, judge), names, judge.told if judge else dict)
 
 
 def _program(config: EvaluationConfig) -> Program | None:

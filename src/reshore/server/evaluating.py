@@ -7,20 +7,20 @@ from collections.abc import AsyncIterator
 
 from reshore.clock import Clock
 from reshore.config import Config
-from reshore.evals.deciding import Decider
 from reshore.evals.live.evaluation import Evaluation
 from reshore.evals.live.keeping import Keeping
 from reshore.ledger.ledger import Ledger
+from reshore.server.deciders import Deciding
 
 
 @contextlib.asynccontextmanager
 async def running_evaluation(
-    config: Config, clock: Clock, ledger: Ledger, deciding: tuple[Decider, tuple[str, ...]]
+    config: Config, clock: Clock, ledger: Ledger, deciding: Deciding
 ) -> AsyncIterator[Evaluation | None]:
     """Evaluation while the server runs; None where it is switched off.
 
     Args:
-        deciding: who decides pairs, and by which names beside checks (`open_decider`).
+        deciding: who decides pairs (`open_decider`).
 
     Raises:
         ConfigError: `[evaluation]` names a check that there is not.
@@ -28,13 +28,13 @@ async def running_evaluation(
     if not config.evaluation.enabled:
         yield None
         return
-    decider, names = deciding
     async with Evaluation(
         config.evaluation,
         keeping=Keeping(config.home / "evaluation"),
         clock=clock,
         ledger=ledger,
-        decider=decider,
-        deciders=names,
+        decider=deciding.decider,
+        deciders=deciding.names,
+        judged=deciding.judged,
     ) as evaluation:
         yield evaluation

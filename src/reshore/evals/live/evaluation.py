@@ -56,11 +56,13 @@ class Evaluation:
     Args:
         decider: says which of two answers is better.
         deciders: what else than checks it has: a judge, a program of the user's.
+        judged: how often the judge ruled: `verdict`, or why it gave none.
 
     Attributes:
         on_pair: are told of each pair, repeated and undecided ones included, at once; whoever
             raises something keeps nobody else from being told.
         counted: pairs since the start, by route and verdict.
+        judged: as it was given.
 
     Raises:
         ConfigError: `sufficient` names no check.
@@ -75,6 +77,7 @@ class Evaluation:
         ledger: PairLedger,
         decider: Decider,
         deciders: tuple[str, ...] = (),
+        judged: Callable[[], dict[str, int]] = dict,
     ) -> None:
         _check(config.sufficient)
         self.on_pair: list[Callable[[Paired], None]] = []
@@ -84,6 +87,7 @@ class Evaluation:
         self._ledger = ledger
         self._decider = decider
         self._deciders = deciders
+        self.judged = judged
         self._book = Book(keeping, clock)
         self._no_pair: Counter[NoPair] = Counter()
         self._worker = Worker(

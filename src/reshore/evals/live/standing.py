@@ -113,11 +113,13 @@ class Overview(Struct, frozen=True, kw_only=True):
         enabled: False where nothing is compared.
         standings: by route, and of one route what was compared last first.
         dropped: answered copies that made no pair, by reason, since the server was started.
+        judged: what the judge was asked since then: `verdict`, or why it gave none, by count.
     """
 
     enabled: bool = True
     standings: list[Standing] = []
     dropped: dict[str, int] = {}
+    judged: dict[str, int] = {}
 
 
 def standing(evidence: Evidence, *, level: float, alpha: float = ALPHA) -> Standing:
