@@ -10,8 +10,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from reshore.errors import ConfigError
 from reshore.testing import Script, ScriptedUpstream
 from tests.server.harness import MODEL, Server, echo_config, running
 
@@ -123,7 +125,9 @@ async def test_good_answers_are_promoted_through_all_steps(home: Path) -> None:
         await it.held_to(-0.3)  # from now on less than what was accepted is drift
 
 
-async def test_bad_answers_take_everything_back(home: Path) -> None:
+async def test_bad_answers_take_everything_back(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with traffic(home, Script(text='{"answer": 1}')) as it:
         await it.admin("PUT", f"/routes/{NAME}", {"policy": "fallback(cloud, cloud:cloud/gpt-4o)"})
         await it.start(hold_s=600)
@@ -134,6 +138,10 @@ async def test_bad_answers_take_everything_back(home: Path) -> None:
         assert last["evidence"]["losses"] >= 5
         assert await it.ask() == 200
         assert (await it.status())["state"] == "rolled back"
+    [line] = [each for each in caplog.records if each.name == "reshore.rollout"]
+    assert (line.levelname, line.getMessage()) == ("WARNING", f"rollout of {NAME}: rolled back")
+    told = json.loads(msgspec.json.encode(vars(line)["evidence"]))
+    assert {"rollout": 1, **told} == last["evidence"]
 
 
 async def test_errors_take_everything_back(home: Path) -> None:
@@ -228,6 +236,12 @@ async def test_metrics_show_it(home: Path) -> None:
             page = await response.text()
     assert f'reshore_rollout_state{{route="{NAME}",state="running"}} 1' in page
     assert f'reshore_rollout_share_ratio{{route="{NAME}"}} 0.5' in page
+
+
+async def test_a_webhook_without_a_secret_is_told_at_the_start(home: Path) -> None:
+    with pytest.raises(ConfigError, match=r"rollout\.webhook needs one secret"):
+        async with traffic(home, **{"rollout.webhook": "http://127.0.0.1:9/hook"}):
+            pass
 
 
 async def test_events_are_posted_to_the_webhook(home: Path) -> None:

@@ -13,8 +13,17 @@ from reshore.evals.rollouts.asked import Wish
 from reshore.models.disk import write_atomic
 from reshore.routing.snapshot import Note
 from reshore.testing import MovableClock
-from tests.evals.rollouts.driven import AT_10, AT_100, NAME, QUICK, attempt, begun, driving
-from tests.routing.operated import config, route
+from tests.evals.rollouts.driven import (
+    AT_10,
+    AT_100,
+    NAME,
+    QUICK,
+    attempt,
+    begun,
+    driving,
+    world,
+)
+from tests.routing.operated import config, opened, route
 
 BOB = Note(author="bob", reason="an outage")
 WISH = Wish(author="bob", why="lunch")
@@ -325,12 +334,46 @@ async def test_a_restart_goes_on_with_what_was_known(tmp_path: Path) -> None:
 async def test_it_gives_way_to_what_was_changed_while_no_server_ran(tmp_path: Path) -> None:
     async with begun(tmp_path):
         pass
-    async with driving(tmp_path) as first:
-        first.set("local:tiny")
-        await first.told("aborted")
+    opened(tmp_path, world=world()).set(route(NAME, "local:tiny"), BOB)
     async with driving(tmp_path) as driven:
-        await driven.looked()
-        assert (driven.shown().state, driven.policy, driven.events) == ("aborted", "local:tiny", [])
+        aborted = await driven.told("aborted")
+        assert aborted.why.startswith("bob changed the route (version 2 is in force)")
+        assert driven.policy == "local:tiny"
+
+
+@pytest.mark.parametrize("verdict", ["tie", "loss"])
+async def test_what_was_due_is_not_done_over_what_somebody_has_changed_since(
+    tmp_path: Path, verdict: str
+) -> None:
+    full = False
+
+    def write(path: Path, body: bytes) -> None:
+        if full and path.parent.name == "routes":
+            raise OSError(28, "No space left on device")
+        write_atomic(path, body)
+
+    async with begun(tmp_path, write=write) as driven:
+        full = True
+        driven.pairs(verdict, 100)
+        await driven.told("held up")
+        assert driven.shown().due
+    opened(tmp_path, world=world()).set(route(NAME, "local:tiny"), BOB)
+    async with driving(tmp_path) as driven:
+        await driven.told("aborted")
+        assert (driven.policy, driven.shown().due) == ("local:tiny", "")
+        assert driven.state.in_force.snapshot.number == 2
+
+
+async def test_routes_have_rollouts_of_their_own(tmp_path: Path) -> None:
+    async with begun(tmp_path) as driven:
+        await driven.runner.start(replace(QUICK, route="gpt-4o"))
+        driven.pairs("loss", 60, route="gpt-4o")
+        back = await driven.told("rolled back")
+        assert (back.route, driven.policy) == ("gpt-4o", AT_10)
+        driven.pairs("tie", 200)
+        done = await driven.told("done")
+        assert (done.route, driven.policy) == (NAME, AT_100)
+        assert [each.state for each in driven.runner.all()] == ["rolled back", "done"]
 
 
 async def test_who_asks_a_server_that_ends_is_told(tmp_path: Path) -> None:
