@@ -17,6 +17,14 @@ TARGET = Target(side="cloud", backend="openai", model="gpt-4o")
 MESSAGES = [Message(role="user", content="Which?")]
 
 
+class Engines:
+    def __init__(self, present: int) -> None:
+        self.count = present
+
+    def present(self) -> int:
+        return self.count
+
+
 class Backend:
     """Says what it is given, or raises it."""
 
@@ -24,18 +32,24 @@ class Backend:
         self._says = says
         self.asked: list[tuple[ChatRequest, str]] = []
         self.open = 0
+        self.engines = Engines(0)
 
     @asynccontextmanager
     async def chat(self, request: ChatRequest, request_id: str) -> AsyncIterator[Reply]:
         self.asked.append((request, request_id))
         self.open += 1
+        self.engines.count += 1
         try:
             yield Reply(model="gpt-4o", chunks=self._chunks())
         finally:
             self.open -= 1
+            self.engines.count -= 1
 
     async def _chunks(self) -> AsyncIterator[Sequence[Chunk]]:
         for said in self._says:
+            if said == "a client comes":
+                self.engines.count += 1
+                continue
             if isinstance(said, BaseException):
                 raise said
             yield [Chunk(content=said)]
@@ -45,14 +59,6 @@ class Backend:
             Chunk(finish_reason="stop"),
             Chunk(index=-1, usage=Usage(prompt_tokens=900, completion_tokens=20)),
         ]
-
-
-class Engines:
-    def __init__(self, present: int) -> None:
-        self.count = present
-
-    def present(self) -> int:
-        return self.count
 
 
 class Asked:
@@ -146,6 +152,24 @@ async def test_a_local_judge_does_not_wait_for_ever() -> None:
     asked = Asked(backend, Engines(1))
     task = asyncio.create_task(asked.asks.ask(MESSAGES, "line", request_id="r1"))
     await asked.clock.advance(16)
-    with pytest.raises(Overloaded, match="gpt-4o was not asked"):
+    with pytest.raises(Overloaded, match="gpt-4o gave way: clients had the engines for 15 s"):
         await task
     assert (backend.asked, asked.late) == ([], [])
+
+
+async def test_a_local_judge_gives_way_to_a_client() -> None:
+    backend = Backend("half", "a client comes", " a verdict")
+    asked = Asked(backend, backend.engines)
+    with pytest.raises(Overloaded, match="gave way: a client wants the engines"):
+        await asked.asks.ask(MESSAGES, "line", request_id="r1")
+    assert [attempt.error for _, attempt in asked.late] == ["Overloaded"]
+    assert (backend.open, backend.engines.count) == (0, 1)
+    backend.engines.count = 0
+    assert await Asked(Backend("VERDICT: TIE")).asks.ask(MESSAGES, "line", request_id="r2")
+
+
+async def test_judges_do_not_give_way_to_each_other() -> None:
+    backend = Backend("VERDICT: TIE")
+    asked = Asked(backend, backend.engines)
+    asks = [asked.asks.ask(MESSAGES, "line", request_id=str(n)) for n in range(3)]
+    assert await asyncio.gather(*asks) == ["VERDICT: TIE"] * 3

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from reshore.errors import Unreachable, UpstreamStatus
+from reshore.errors import Overloaded, Unreachable, UpstreamStatus
 from reshore.evals.deciding import Parties
 from reshore.evals.judging import Judge, Manner
 from reshore.testing import MovableClock
@@ -87,6 +87,13 @@ async def test_a_judge_that_fails_leaves_the_pair_undecided(error: BaseException
     ruling = await ruler.rule(REQUEST, GOOD, BAD)
     assert (ruling.result, ruling.silence) == ("undecided", "failed")
     assert str(error) in ruling.detail
+
+
+async def test_a_judge_that_is_needed_elsewhere_is_no_failure() -> None:
+    busy = Overloaded("the judge gave way: a client wants the engines", retry_after_s=1)
+    ruling = await judge(ScriptedJudge(lambda asked, form: busy)).rule(REQUEST, GOOD, BAD)
+    assert (ruling.result, ruling.silence) == ("undecided", "busy")
+    assert "gave way" in ruling.detail
 
 
 async def test_cancelling_ends_the_ruling() -> None:

@@ -27,9 +27,9 @@ Form = Literal["json", "line"]
 Better = Literal["first", "second", "tie"]
 # Why there is no verdict. `own family`: the judge is related to one of both; `inconsistent`: the
 # other order had another one; `unreadable`: what it said is none; `sampled`: not in its share of
-# the pairs; `budget`: no more may be asked in this hour.
+# the pairs; `budget`: no more may be asked in this hour; `busy`: it was needed elsewhere.
 Silence = Literal[
-    "", "inconsistent", "unreadable", "failed", "own family", "images", "sampled", "budget"
+    "", "inconsistent", "unreadable", "failed", "own family", "images", "sampled", "budget", "busy"
 ]
 
 # Characters. Together some 5,000 tokens of English, which fits a context of 8,192 with the reply.

@@ -40,7 +40,7 @@ class BackendAsks:
         target: the judge's model.
         chat: asks its backend; gets the request, and the id of the one that is judged.
         local: the engines of this machine, for a judge that runs on them: it waits while clients
-            want them. None for a judge elsewhere.
+            want them, and gives way to the first one that does. None for a judge elsewhere.
         record_late: gets each attempt, role `judge`.
         timeout_s: of one verdict.
     """
@@ -61,12 +61,13 @@ class BackendAsks:
         self._record_late = record_late
         self._local = local
         self._timeout_s = timeout_s
+        self._running = 0
 
     async def ask(self, messages: Sequence[Message], form: Form, *, request_id: str) -> str:
         """See `AsksChat`.
 
         Raises:
-            Overloaded: clients wanted the engines all the time.
+            Overloaded: clients want the engines.
             BackendTimeout: no whole verdict in time.
             BackendError, EngineError, RequestError: as the backend does.
         """
@@ -78,6 +79,7 @@ class BackendAsks:
             # Models that think refuse a temperature; they have refused the format before.
             sampling=Sampling(temperature=0.0 if form == "json" else None, max_tokens=_MOST_TOKENS),
         )
+        self._running += 1
         line = Journal(self._clock, request_id=request_id).begin("judge", self._target)
         measured = Measured()
         pieces: list[str] = []
@@ -85,6 +87,8 @@ class BackendAsks:
             async with asyncio.timeout(self._timeout_s), self._chat(request, request_id) as reply:
                 line.drafted(measured)
                 async for batch in reply.chunks:
+                    if self._is_wanted():
+                        raise self._gave_way("a client wants the engines")
                     for chunk in batch:
                         pieces.append(chunk.content)
                         _note(chunk, measured)
@@ -98,21 +102,26 @@ class BackendAsks:
             line.end(error)
             raise
         finally:
+            self._running -= 1
             line.end()
             self._record_late(request_id, line.attempt(answered=False))
         return "".join(pieces)
 
     async def _find_room(self) -> None:
-        """Wait for engines that no client wants. A copy or another verdict counts as one, too."""
+        """Wait for engines that nobody uses but judges."""
         until_s = self._clock.monotonic() + _PATIENCE_S
-        while self._local is not None and self._local.present():
+        while self._is_wanted():
             if self._clock.monotonic() >= until_s:
-                raise Overloaded(
-                    f"clients had the engines for {_PATIENCE_S:g} s, so that the judge "
-                    f"{self._target.model} was not asked",
-                    retry_after_s=_PATIENCE_S,
-                )
+                raise self._gave_way(f"clients had the engines for {_PATIENCE_S:g} s")
             await self._clock.sleep(_LOOK_S)
+
+    def _is_wanted(self) -> bool:
+        """Whether somebody else wants the engines of this machine; copies of requests wait."""
+        return self._local is not None and self._local.present() > self._running
+
+    def _gave_way(self, why: str) -> Overloaded:
+        model = self._target.model
+        return Overloaded(f"the judge {model} gave way: {why}", retry_after_s=_PATIENCE_S)
 
 
 def _note(chunk: Chunk, measured: Measured) -> None:

@@ -11,7 +11,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from reshore.clock import Clock
-from reshore.errors import RequestError, ReshoreError, UpstreamStatus
+from reshore.errors import Overloaded, RequestError, ReshoreError, UpstreamStatus
 from reshore.evals.deciding import NOBODY, Parties
 from reshore.evals.families import bare, related
 from reshore.evals.judge import (
@@ -107,6 +107,8 @@ class Judge:
         if ruling is None:
             try:
                 ruling = await self._ask(request, first, second, parties.request_id)
+            except Overloaded as error:
+                ruling = silent("busy", str(error))
             except ReshoreError as error:
                 extra = {"request_id": parties.request_id}
                 log.warning("the judge %s failed: %s", self._model, error, extra=extra)
