@@ -74,7 +74,7 @@ def command(
     margin: Annotated[
         float,
         typer.Option(
-            min=0.001, max=1, help="How many more losses than wins are acceptable, as a share."
+            min=0.001, max=0.9, help="How many more losses than wins are acceptable, as a share."
         ),
     ] = 0.05,
     parallel: Annotated[

@@ -121,6 +121,11 @@ def test_turns_of_a_conversation_are_no_independent_evidence() -> None:
     assert (apart.word, together.word) == ("ready", "open")
 
 
+def test_a_prompt_that_stands_there_many_times_is_evidence_once() -> None:
+    same = [prompt("What is 1?", id=n, reference="1") for n in range(300)]
+    assert made(same).groups[0].contests[0].verdict.word == "open"
+
+
 def test_prompts_that_are_not_answered_by_all_are_left_out_and_counted() -> None:
     prompts = asked(5)
     answers = {(each.id, OLD): answer(each.id) for each in prompts}

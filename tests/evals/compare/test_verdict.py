@@ -53,6 +53,19 @@ def test_what_nobody_could_decide_is_no_evidence_and_may_hide_any() -> None:
     assert judged(losses=400, ties=100, undecided=30).word == "not ready"
 
 
+def test_where_most_pairs_are_undecided_more_of_them_would_not_help() -> None:
+    assert judged(losses=1, ties=1, undecided=62).text.startswith("open: 62 pairs")
+    assert judged(ties=1, undecided=63).more is None
+
+
+def test_a_few_undecided_pairs_take_more_of_all() -> None:
+    without, some = judged(ties=60).more, judged(ties=60, undecided=1).more
+    assert without is not None
+    assert some is not None
+    assert some > without
+    assert judged(ties=60 + some, undecided=1).word == "ready"
+
+
 def test_turns_of_one_conversation_count_once() -> None:
     one = [Pair(value=0, conversation="c") for _ in range(400)]
     assert verdict(one, 0.05).word == "open"

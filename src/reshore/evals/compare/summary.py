@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from reshore.evals.compare.answers import Answer, heard
@@ -161,9 +162,7 @@ def _quality(checked: Sequence[bool | None]) -> Estimate | None:
 def _contest(target: str, place: int, items: Sequence[Item], margin: float) -> Contest:
     found = [item.compared[place] for item in items]
     results = Counter(each.result for each in found)
-    pairs = [
-        Pair(value=item.compared[place].value, conversation=item.conversation) for item in items
-    ]
+    pairs = [Pair(value=item.compared[place].value, conversation=_cluster(item)) for item in items]
     return Contest(
         target=target,
         pairs=len(found),
@@ -175,6 +174,12 @@ def _contest(target: str, place: int, items: Sequence[Item], margin: float) -> C
         verdict=verdict(pairs, margin),
         by=dict(Counter(each.by for each in found if each.by).most_common()),
     )
+
+
+def _cluster(item: Item) -> str:
+    """What belongs together: a conversation, or one request under several names, which has one
+    answer."""
+    return item.conversation or msgspec.json.encode(item.body, order="deterministic").decode()
 
 
 def _spread(values: Sequence[float | None]) -> Spread | None:
@@ -193,7 +198,7 @@ def _mean(values: Sequence[tuple[Item, float]]) -> Estimate | None:
     """The mean of a value a prompt; prompts of one conversation belong together."""
     if not values:
         return None
-    clusters = [item.conversation or item.id for item, _ in values]
+    clusters = [_cluster(item) for item, _ in values]
     found = paired_difference([value for _, value in values], clusters)
     if found.clusters < _FEW:
         return Estimate(value=found.mean, low=None, high=None)

@@ -59,26 +59,28 @@ def verdict(pairs: Sequence[Pair], margin: float) -> Verdict:
     Args:
         margin: by how much more losses than wins there may be, as a part of all pairs: 0.05.
     """
+    word: Word
     known = _means([pair for pair in pairs if pair.value is not None])
-    interval = _interval(known)
     undecided = sum(pair.value is None for pair in pairs)
-    net_win = math.fsum(known) / len(known) if known else None
-    lost, won = (_interval(_means(_filled(pairs, value))) for value in (-1, 1))
-    say, m = f"margin {margin:.3g}", margin
-    if non_inferior(lost, m) == "passed":
-        word: Word = "ready"
-    elif non_inferior(won, m) == "failed":
-        word = "not ready"
+    lost, won = (_means(_filled(pairs, value)) for value in (-1, 1))
+    more = None
+    if non_inferior(_interval(lost), margin) == "passed":
+        word, text = "ready", "ready"
+    elif non_inferior(_interval(won), margin) == "failed":
+        word, text = "not ready", "not ready"
     else:
-        more = _more(known, len(pairs) - undecided, m)
-        if non_inferior(interval, m) != "open" or (more is None and undecided):
-            text = f"open: {undecided} pairs that no check could decide ({say})"
-            return Verdict(word="open", text=text, margin=m, net_win=net_win, interval=interval)
-        text = f"needs {_count(more)} more pairs ({say})"
-        return Verdict(
-            word="open", text=text, margin=m, net_win=net_win, interval=interval, more=more
-        )
-    return Verdict(word=word, text=f"{word} ({say})", margin=m, net_win=net_win, interval=interval)
+        word, more = "open", _more(lost, won, len(pairs), margin)
+        text = f"needs {_count(more)} more pairs"
+        if more is None and undecided:
+            text = f"open: {undecided} pairs that no check could decide"
+    return Verdict(
+        word=word,
+        text=f"{text} (margin {margin:.3g})",
+        margin=margin,
+        net_win=math.fsum(known) / len(known) if known else None,
+        interval=_interval(known),
+        more=more,
+    )
 
 
 def _filled(pairs: Sequence[Pair], value: int) -> list[Pair]:
@@ -101,23 +103,29 @@ def _interval(means: Sequence[float]) -> Interval:
     return bounds(Counter(means).items(), -1.0, 1.0, alpha=ALPHA)
 
 
-def _more(means: Sequence[float], pairs: int, margin: float) -> int | None:
+def _more(lost: Sequence[float], won: Sequence[float], pairs: int, margin: float) -> int | None:
     """Pairs until one of the two claims holds, if the next ones are like these.
 
-    A few pairs that agree promise too much: two more of which one wins and one loses are assumed.
+    Args:
+        lost, won: means of all conversations, if all undecided pairs are lost, or won: `ready` must
+            hold for the former, `not ready` for the latter.
     """
-    wagers = [Wager(limit=-margin, low=-1.0, high=1.0, claim=claim) for claim in ("above", "below")]
+    above = _to_go(Wager(limit=-margin, low=-1.0, high=1.0), lost)
+    below = _to_go(Wager(limit=-margin, low=-1.0, high=1.0, claim="below"), won)
+    least = min(above, below)
+    if not math.isfinite(least):
+        return None
+    return math.ceil(max(1.0, least) * (pairs / len(lost) if lost else 1.0))
+
+
+def _to_go(wager: Wager, means: Sequence[float]) -> float:
+    """A few pairs that agree promise too much: of two more, one wins and one loses, by half."""
     for mean in means:
-        for wager in wagers:
-            wager.update(mean)
+        wager.update(mean)
     shares = Counter(means)
     shares.update({1.0: 0.5, -1.0: 0.5})
     total = len(means) + 1
-    parts = [(value, count / total) for value, count in shares.items()]
-    least = min(wager.to_go(ALPHA, parts) for wager in wagers)
-    if not math.isfinite(least):
-        return None
-    return math.ceil(max(1.0, least) * (pairs / len(means) if means else 1.0))
+    return wager.to_go(ALPHA, [(value, count / total) for value, count in shares.items()])
 
 
 def _count(more: int | None) -> str:

@@ -32,13 +32,19 @@ def dollars(usd: float) -> str:
 
 
 def between(estimate: Estimate | None, write: Written) -> str:
-    """`340 ms (310 ms to 420 ms)`; `?` for a bound that is not known, `-` without a number."""
+    """`340 ms (310 to 420)`; `?` for a bound that is not known, `-` without a number."""
     if estimate is None:
         return "-"
+    value = write(estimate.value)
     if estimate.low is None and estimate.high is None:
-        return write(estimate.value)
-    ends = ("?" if end is None else write(end) for end in (estimate.low, estimate.high))
-    return f"{write(estimate.value)} ({' to '.join(ends)})"
+        return value
+    ends = ["?" if end is None else write(end) for end in (estimate.low, estimate.high)]
+    if ends == [value, value]:
+        return value
+    unit = value.partition(" ")[2]
+    if unit and all(end == "?" or end.endswith(f" {unit}") for end in ends):
+        ends = [end.removesuffix(f" {unit}") for end in ends]
+    return f"{value} ({' to '.join(ends)})"
 
 
 def alone(estimate: Estimate | None, write: Written) -> str:

@@ -12,7 +12,7 @@ from msgspec import Struct
 from reshore.evals.compare.page.markup import Markup, tag
 from reshore.evals.compare.report import Estimate
 
-_WIDTH, _HEIGHT = 150.0, 16.0
+_WIDTH, _HEIGHT = 130.0, 16.0
 _EDGE = 5.0
 _BAR_HEIGHT = 12.0
 
