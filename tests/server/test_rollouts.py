@@ -165,7 +165,15 @@ async def test_a_pause_an_operator_and_an_abort(home: Path) -> None:
         assert await it.policy() == ""
 
         await it.start(hold_s=600)
-        await it.admin("PUT", f"/routes/{NAME}", {"policy": "cloud", "author": "eve"})
+        panic = await it.admin("POST", "/panic", {"side": "cloud"})
+        assert panic["warnings"] == [
+            f"rollout 2 of '{NAME}' is paused while the panic switch is on"
+        ]
+        await it.until("paused")
+        calm = await it.admin("POST", "/panic", {"side": None})
+        assert calm["warnings"] == []
+        changed = await it.admin("PUT", f"/routes/{NAME}", {"policy": "cloud", "author": "eve"})
+        assert "rollout 2 of 'gpt-4o-mini' gives way to this" in changed["warnings"][-1]
         given_way = await it.until("aborted")
         assert given_way["note"].startswith("eve changed the route")
         assert await it.policy() == "cloud"

@@ -8,13 +8,22 @@ from typing import Any, TypeVar, cast, get_args
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.datastructures import QueryParams
 from starlette.routing import BaseRoute, Route
 
 from reshore.errors import RequestError
 from reshore.routing.asking import Kind
 from reshore.routing.explain import explain
-from reshore.routing.operating import Operator, Panic, Rollback, SetRoute, Wish, asking_of
+from reshore.routing.operating import (
+    Change,
+    Operator,
+    Panic,
+    Rollback,
+    SetRoute,
+    Wish,
+    asking_of,
+)
 from reshore.server.endpoint import Endpoint
 from reshore.server.exchange import Exchange
 from reshore.server.inbound import header_reader, read_pin
@@ -61,6 +70,15 @@ class Operating(Endpoint):
         A client that hangs up leaves a change to its end: it is in force, or has never been.
         """
         await self._tell(exchange, await asyncio.to_thread(ask, *args))
+
+    async def _tell_change(
+        self, exchange: Exchange, ask: Callable[..., Change], *args: Any
+    ) -> None:
+        """As `_tell_blocking`, with what the change means for rollouts."""
+        after_change = self._services.rollouts.before_change()
+        change = await asyncio.to_thread(ask, *args)
+        warnings = [*change.warnings, *after_change()]
+        await self._tell(exchange, replace(change, warnings=warnings))
 
     async def _wish(self, exchange: Exchange, kind: type[W]) -> W:
         """The request's body; without one, a wish without particulars. Who sends an admin key and
@@ -122,7 +140,7 @@ class Set(Operating):
     async def answer(self, exchange: Exchange) -> None:
         wish = await self._wish(exchange, SetRoute)
         await self._look()
-        await self._tell_blocking(exchange, self._operator.set, _name(exchange), wish)
+        await self._tell_change(exchange, self._operator.set, _name(exchange), wish)
 
 
 class Remove(Operating):
@@ -130,7 +148,7 @@ class Remove(Operating):
 
     async def answer(self, exchange: Exchange) -> None:
         wish = await self._wish(exchange, Wish)
-        await self._tell_blocking(exchange, self._operator.remove, _name(exchange), wish)
+        await self._tell_change(exchange, self._operator.remove, _name(exchange), wish)
 
 
 class GoBack(Operating):
@@ -138,7 +156,7 @@ class GoBack(Operating):
 
     async def answer(self, exchange: Exchange) -> None:
         wish = await self._wish(exchange, Rollback)
-        await self._tell_blocking(exchange, self._operator.rollback, wish)
+        await self._tell_change(exchange, self._operator.rollback, wish)
 
 
 class Turn(Operating):
@@ -146,7 +164,7 @@ class Turn(Operating):
 
     async def answer(self, exchange: Exchange) -> None:
         wish = await self._wish(exchange, Panic)
-        await self._tell_blocking(exchange, self._operator.panic, wish)
+        await self._tell_change(exchange, self._operator.panic, wish)
 
 
 class Explain(Operating):

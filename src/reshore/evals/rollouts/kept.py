@@ -84,6 +84,15 @@ class Kept(Struct, kw_only=True):
         entry = None if found is None else route_entry(found)
         return any(entry == mine for mine in self._ours())
 
+    def concern(self, snapshot: Snapshot) -> str:
+        """What a change of the routes means for it, "" for nothing."""
+        what = f"rollout {self.number} of '{self.pattern}'"
+        if not self.is_ours(snapshot):
+            return f"{what} gives way to this: it is aborted, and leaves the route as it is now"
+        if snapshot.override and self.rollout.state != "paused":
+            return f"{what} is paused while the panic switch is on"
+        return ""
+
     def signed(self) -> Note:
         """What the history is to remember of the move that is due, or of the beginning."""
         due = self.rollout.due

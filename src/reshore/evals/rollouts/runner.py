@@ -175,6 +175,20 @@ class Runner:
         """Every rollout, newest first."""
         return [brief(kept) for kept in reversed(self._kept.values())]
 
+    def before_change(self) -> Callable[[], list[str]]:
+        """To be asked before somebody changes the routes; what it gives is to be asked after that.
+
+        Then the rollouts look at once, and what the change means for each of them is told.
+        """
+        running = tuple(self._active.values())
+
+        def after_change() -> list[str]:
+            self._woken.set()
+            snapshot = self._routes.in_force.snapshot
+            return [concern for kept in running if (concern := kept.concern(snapshot))]
+
+        return after_change
+
     def gauges(self) -> Iterator[Gauge]:
         """The last rollout of each route, as metrics show it."""
         return map(gauge, {kept.pattern: kept for kept in self._kept.values()}.values())
