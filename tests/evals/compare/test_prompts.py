@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reshore.errors import CompareError
-from reshore.evals.compare.prompts import kind_of, read_prompts
+from reshore.evals.compare.prompts import Kind, kind_of, read_prompts
 
 
 def test_lines_of_text_are_prompts() -> None:
@@ -80,7 +84,13 @@ def test_titles_of_columns_are_words_of_ours() -> None:
         ("p.jsonl", '{"messages": [{"role": "x"}]}', "line 1: "),
         ("p.jsonl", '{"prompt": "a", "match": "nearly"}', "one of final, exact"),
         ("p.jsonl", '{"prompt": "a", "pattern": "("}', "pattern: "),
-        ("p.jsonl", '{"prompt": "a", "tool_calls": [{}]}', "line 1: "),
+        ("p.jsonl", '{"prompt": "a", "pattern": 5}', "as a text"),
+        ("p.jsonl", '{"prompt": "a", "tool_calls": [{}]}', "line 1: tool_calls is a list of"),
+        ("p.jsonl", '{"prompt": "a", "tool_calls": [{"function": 5}]}', "tool_calls is a list of"),
+        ("p.jsonl", '{"prompt": "a", "tool_calls": 5}', "tool_calls is a list of"),
+        ("p.jsonl", '{"prompt": "a", "schema": {"type": "x"}}', "schema.type must be among"),
+        ("p.jsonl", '{"prompt": "a", "schema": {"$ref": "http://x/y"}}', "nothing is fetched"),
+        ("p.jsonl", '{"prompt": 5}', "messages[0].content"),
         ("p.jsonl", '{"body": {}, "url": "/v1/embeddings"}', "only /v1/chat/completions"),
         ("p.jsonl", '{"body": []}', "body is no object"),
         ("p.jsonl", '{"id": 1, "prompt": "a"}\n{"id": 1, "prompt": "b"}', "the id '1'"),
@@ -94,6 +104,30 @@ def test_what_is_no_prompt_is_told_by_its_line(name: str, text: str, says: str) 
         read_prompts(text, name=name)
     assert says in str(caught.value)
     assert str(caught.value).startswith(name)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+_KEYS = (
+    *("prompt", "messages", "tools", "reference", "match", "schema", "pattern", "tool_calls"),
+    *("id", "class", "response_format", "system", "body", "custom_id", "url"),
+)
+_ROWS = st.dictionaries(st.sampled_from(_KEYS), _JSON)
+
+
+@given(_ROWS)
+def test_any_object_is_a_prompt_or_told(row: dict[str, Any]) -> None:
+    with contextlib.suppress(CompareError):
+        assert len(read_prompts(json.dumps(row), kind="jsonl")) == 1
+
+
+@given(st.text(), st.sampled_from(("jsonl", "csv", "text")))
+def test_any_text_is_prompts_or_told(text: str, kind: Kind) -> None:
+    with contextlib.suppress(CompareError):
+        assert read_prompts(text, kind=kind)
 
 
 def test_what_is_piped_in_is_known_by_its_beginning() -> None:

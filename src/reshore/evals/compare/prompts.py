@@ -211,6 +211,8 @@ def _expected(row: dict[str, Any]) -> Expected:
     if match not in MATCHES:
         raise ValueError(f"match is {match!r}; it is one of {', '.join(MATCHES)}")
     pattern = row.get("pattern")
+    if not isinstance(pattern, str | None):
+        raise ValueError("pattern is a regular expression as a text")
     if pattern is not None:
         try:
             re.compile(pattern)
@@ -225,7 +227,7 @@ def _expected(row: dict[str, Any]) -> Expected:
         match=match,
         schema=schema,
         pattern=pattern,
-        calls=tuple(map(_call, row["tool_calls"])) if "tool_calls" in row else None,
+        calls=_calls(row["tool_calls"]) if "tool_calls" in row else None,
     )
 
 
@@ -238,8 +240,13 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _call(value: Any) -> ToolCall:
+def _calls(value: Any) -> tuple[ToolCall, ...]:
     """`{"name": …, "arguments": {…}}`, or as OpenAI has it inside `function`."""
-    function = value.get("function", value)
-    arguments = function.get("arguments", {})
-    return ToolCall(id="", name=function["name"], arguments=_text(arguments))
+    calls = value if isinstance(value, list) else [value]
+    functions = [call.get("function", call) if isinstance(call, dict) else call for call in calls]
+    if not all(isinstance(each, dict) and isinstance(each.get("name"), str) for each in functions):
+        raise ValueError('tool_calls is a list of {"name": …, "arguments": {…}}')
+    return tuple(
+        ToolCall(id="", name=each["name"], arguments=_text(each.get("arguments", {})))
+        for each in functions
+    )
