@@ -40,6 +40,30 @@ def test_requests_are_shown_with_who_answered_and_what_it_cost(cli, ledger):
     assert cells[5][1] == "Unreachable"
 
 
+def test_one_request_is_shown_with_everything_that_was_tried(cli, home):
+    tries = (attempt(error="Disconnected", answered=True), attempt(role="resume", target=LOCAL))
+    fill(settings(home), [outcome("req_a", attempts=tries), outcome("req_b")])
+    shown = cli("requests", "req_a").out
+    facts, _, table = shown.partition("\n\n")
+    assert "why          as told" in facts
+    assert "req_b" not in shown
+    title, first, second = table.splitlines()
+    assert title.split()[:3] == ["TRY", "ASKED", "STATUS"]
+    assert first.startswith("primary")
+    assert first.endswith("the answer, Disconnected")
+    assert second.startswith("resume   qwen2.5:7b")
+    told = json.loads(cli("requests", "req_a", "--json").out)
+    assert told["request"]["request_id"] == "req_a"
+    assert [each["role"] for each in told["attempts"]] == ["primary", "resume"]
+    assert told["attempts"][1]["cost_usd"] == 0.0
+
+
+def test_a_request_that_is_not_there_is_not_found(cli, ledger):
+    ended = cli("requests", "req_nobody")
+    assert ended.code == 3
+    assert "there is no request 'req_nobody' in the ledger" in ended.err
+
+
 def test_an_answer_that_broke_off_is_told(cli, home):
     fill(settings(home), [outcome("a", error="Disconnected", wall_s=time.time())])
     assert "openai/gpt-4o-mini (Disconnected)" in cli("requests").out

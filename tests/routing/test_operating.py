@@ -86,9 +86,28 @@ def test_a_model_that_is_not_installed_yet_is_warned_of(tmp_path: Path) -> None:
     assert list(operate.show().problems) == ["a"]
 
 
-def test_a_route_needs_a_name(tmp_path: Path) -> None:
-    with pytest.raises(RouteError, match="needs the name"):
-        operator(tmp_path).set("", SetRoute(policy="local"))
+@pytest.mark.parametrize(
+    ("name", "policy", "says"),
+    [
+        ("", "local", "needs the name"),
+        ("x" * 257, "local", "at most 256"),
+        ("\x1b[2J", "local", "control character"),
+        ("a", "local:" + "m" * 4096, "at most 4096"),
+    ],
+)
+def test_what_can_be_no_name_and_no_policy_is_refused(
+    tmp_path: Path, name: str, policy: str, says: str
+) -> None:
+    with pytest.raises(RouteError, match=says):
+        operator(tmp_path).set(name, SetRoute(policy=policy))
+
+
+def test_a_reason_is_one_line(tmp_path: Path) -> None:
+    operate = operator(tmp_path)
+    operate.set("a", SetRoute(policy="local", why="first\nsecond " + "w" * 1000))
+    [past] = operate.history()
+    assert past.reason.startswith("first second w")
+    assert len(past.reason) == 500
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,7 @@ async def test_a_request_is_explained_as_it_would_be_decided(home: Path) -> None
         ("GET", "/admin/routes/9", None, 404, "no version 9"),
         ("GET", "/admin/routes/diff?from=1", None, 400, "?from=12&to=15"),
         ("GET", "/admin/routes/history?limit=many", None, 400, "limit must be"),
+        ("GET", f"/admin/routes/history?limit={'9' * 5000}", None, 400, "limit must be"),
         ("POST", "/admin/rollback", None, 400, "no version before"),
         ("POST", "/admin/rollback", {"to": 4}, 404, "no version 4"),
         ("POST", "/admin/panic", {}, 400, "side"),

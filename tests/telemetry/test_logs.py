@@ -9,6 +9,7 @@ import pytest
 
 from reshore.telemetry.logs import JsonFormatter, record_outcome
 from reshore.types import Attempt, Decision, Outcome, Target, Timings, Usage
+from tests.telemetry.outcomes import outcome
 
 
 @pytest.fixture
@@ -93,3 +94,8 @@ def test_exceptions_and_odd_values_are_written_too() -> None:
     line = json.loads(JsonFormatter().format(record))
     assert line["message"] == "went wrong"
     assert "object" in line["what"]
+
+
+def test_a_client_cannot_fill_the_log_with_a_name(lines: io.StringIO) -> None:
+    record_outcome(outcome(asked_model="m" * 100_000, path="/v1/" + "p" * 100_000))
+    assert len(lines.getvalue()) < 2000

@@ -6,11 +6,10 @@ import itertools
 import shutil
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
@@ -18,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Connection
 
+from reshore.cli.failure import ExitCode, Failure
 from reshore.cli.ledger_options import (
     Key,
     Model,
@@ -30,11 +30,12 @@ from reshore.cli.ledger_options import (
     now,
 )
 from reshore.cli.output import Json, note, print_aligned, print_json, visible
+from reshore.cli.request_output import count, print_request, span, who
 from reshore.config import Config, load
 from reshore.ledger.database import reading
 from reshore.ledger.export import export
-from reshore.ledger.queries import Filter, Follower, Row, last, pages
-from reshore.ledger.report import exported, money, saving
+from reshore.ledger.queries import Filter, Follower, Row, last, one, pages
+from reshore.ledger.report import as_numbers, exported, money, saving
 
 _POLL_S = 0.5
 _SHOWN = 20
@@ -62,6 +63,9 @@ _WIDE = {"SIDE": 125, "TTFT": 115, "IN": 100, "OUT": 100, "TIME": 70}
 
 
 def command(
+    request: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="One request, with everything tried.")
+    ] = None,
     since: Annotated[
         str | None,
         typer.Option(
@@ -86,7 +90,7 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show the last requests, the newest at the bottom."""
+    """Show the last requests, the newest at the bottom; or one, with everything that was tried."""
     check(side, status)
     moment = now()
     since = since or (None if file else _LOOK_BACK)
@@ -101,20 +105,34 @@ def command(
     )
     config = load()
     with reading(config) as connection:
+        if request is not None:
+            _show(connection, request, as_json)
+            return
         if file is not None:
-            count = export(file, pages(connection, which))
-            note(f"{count} request{'s' * (count != 1)} in {file}")
+            written = export(file, pages(connection, which))
+            note(f"{written} request{'s' * (written != 1)} in {file}")
             return
         rows = last(connection, which, limit)
         follower = Follower(connection, which) if tail else None
     if follower is not None:
         _follow(config, follower, rows, as_json)
     elif as_json:
-        print_json([_record(row) for row in rows])
+        print_json([as_numbers(exported(row)) for row in rows])
     else:
         _table(rows)
         if not rows:
             note("no such request in the ledger")
+
+
+def _show(connection: Connection, request_id: str, as_json: bool) -> None:
+    found = one(connection, request_id)
+    if found is None:
+        raise Failure(
+            ExitCode.NOT_FOUND,
+            f"there is no request '{request_id}' in the ledger; its id is the reply's header "
+            "x-request-id",
+        )
+    print_request(*found, as_json)
 
 
 def _follow(config: Config, follower: Follower, rows: list[Row], as_json: bool) -> None:
@@ -124,14 +142,16 @@ def _follow(config: Config, follower: Follower, rows: list[Row], as_json: bool) 
         print(_line(tuple(title for title, _ in _COLUMNS), shown))
     while True:
         for row in rows:
-            print(
-                msgspec.json.encode(_record(row)).decode() if as_json else _line(_cells(row), shown)
-            )
+            print(_json(row) if as_json else _line(_cells(row), shown))
         if rows:
             print(end="", flush=True)
         else:
             time.sleep(_POLL_S)
         rows = _news(reading(config), follower)
+
+
+def _json(row: Row) -> str:
+    return msgspec.json.encode(as_numbers(exported(row))).decode()
 
 
 def _news(opened: AbstractContextManager[Connection], follower: Follower) -> list[Row]:
@@ -175,10 +195,10 @@ def _cells(row: Row) -> tuple[str, ...]:
         visible(_who(row)),
         row["side"] or "-",
         f"{row['status'] or '-'}",
-        _number(row["prompt_tokens"]),
-        _number(row["completion_tokens"]),
-        _span(row["ttft_ms"]),
-        _span(row["total_ms"]),
+        count(row["prompt_tokens"]),
+        count(row["completion_tokens"]),
+        span(row["ttft_ms"]),
+        span(row["total_ms"]),
         _cost(row),
         money(saving(row)),
     )
@@ -189,32 +209,10 @@ def _who(row: Row) -> str:
     name, error = row["model"], row["error"]
     if name is None or row["backend"] is None:
         return name or error or "-"
-    who = name if row["side"] == "local" else f"{row['backend']}/{name}"
-    return f"{who} ({error})" if error else who
+    return f"{who(row)} ({error})" if error else who(row)
 
 
 def _cost(row: Row) -> str:
     if not row["attempts"] and row["prompt_tokens"] is None:
         return "-"
     return "?" if row["unpriced"] else money(row["cost_nano_usd"])
-
-
-def _number(count: int | None) -> str:
-    return "-" if count is None else str(count)
-
-
-def _span(milliseconds: float | None) -> str:
-    if milliseconds is None:
-        return "-"
-    if milliseconds < 1000:
-        return f"{milliseconds:.0f} ms"
-    return f"{milliseconds / 1000:.1f} s"
-
-
-def _record(row: Row) -> Mapping[str, Any]:
-    """As JSON: numbers are numbers, money too (a double holds these exactly enough)."""
-    found = exported(row)
-    for name in ("cost_usd", "list_usd", "saving_usd"):
-        if found[name] is not None:
-            found[name] = float(found[name])
-    return found

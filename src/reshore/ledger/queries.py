@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection
 
-from reshore.ledger.schema import requests
+from reshore.ledger.schema import attempts, requests
 
 By = Literal["model", "asked", "route", "key", "side", "backend", "day"]
 DAY_MS = 86_400_000
@@ -99,6 +99,17 @@ def last(connection: Connection, which: Filter, limit: int) -> list[Row]:
     query = sa.select(requests).where(*which.clauses())
     found = connection.execute(query.order_by(requests.c.seq.desc()).limit(limit))
     return [dict(row) for row in found.mappings()][::-1]
+
+
+def one(connection: Connection, request_id: str) -> tuple[Row, list[Row]] | None:
+    """A request and its attempts, in their order; None if it is not in the ledger."""
+    found = connection.execute(sa.select(requests).where(requests.c.request_id == request_id))
+    request = found.mappings().first()
+    if request is None:
+        return None
+    query = sa.select(attempts).where(attempts.c.request_id == request_id)
+    rows = connection.execute(query.order_by(attempts.c.started_ms, attempts.c.number))
+    return dict(request), [dict(row) for row in rows.mappings()]
 
 
 def pages(connection: Connection, which: Filter, after: int = 0) -> Iterator[list[Row]]:

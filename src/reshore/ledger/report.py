@@ -11,6 +11,7 @@ NANO = Decimal(10) ** -9
 
 # Columns that are no business of a reader's, and those that become others.
 _OWN = frozenset({"seq", "arrived_ms", "cost_nano_usd", "list_nano_usd"})
+_OWN_OF_ATTEMPTS = frozenset({"request_id", "number", "at_ms", "cost_nano_usd"})
 
 
 def exported(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,6 +29,19 @@ def exported(row: Mapping[str, Any]) -> dict[str, Any]:
         "cost_usd": None if unknown else dollars(row["cost_nano_usd"]),
         "list_usd": dollars(row["list_nano_usd"]),
         "saving_usd": dollars(saved),
+    }
+
+
+def attempted(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the table of attempts, with its cost in dollars (`Decimal`, None if unknown)."""
+    kept = {name: value for name, value in row.items() if name not in _OWN_OF_ATTEMPTS}
+    return kept | {"cost_usd": dollars(row["cost_nano_usd"])}
+
+
+def as_numbers(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """For JSON: numbers are numbers, money too (a double holds these exactly enough)."""
+    return {
+        name: float(value) if isinstance(value, Decimal) else value for name, value in entry.items()
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from reshore.errors import HistoryError, RouteError
 from reshore.routing.asking import Asking, Kind
@@ -20,6 +20,11 @@ from reshore.routing.policy import Route
 from reshore.routing.snapshot import Note, Snapshot, Written, differences, written
 from reshore.routing.state import Changed, RoutingState
 from reshore.types import Side
+
+# Characters of a route's name, of its policy's text, and of what is remembered of a change.
+_NAME = 256
+_POLICY = 4096
+_LINE = 500
 
 
 class Wish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,8 +41,8 @@ class Wish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     if_version: int | None = None
 
     def note(self) -> Note:
-        """What the history remembers of it."""
-        return Note(author=self.author, reason=self.why)
+        """What the history remembers of it: a line of each."""
+        return Note(author=_line(self.author), reason=_line(self.why))
 
 
 class SetRoute(Wish, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,7 +63,7 @@ class SetRoute(Wish, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def note(self) -> Note:
         """What the history remembers of it."""
-        return Note(author=self.author, reason=self.why, evidence=self.evidence)
+        return structs.replace(super().note(), evidence=self.evidence)
 
 
 class Rollback(Wish, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -194,8 +199,7 @@ class Operator:
             RouteError: its policy cannot be read, or cannot work; says what to do.
             RouteConflict, HistoryError: see `RoutingState.set`.
         """
-        if not pattern:
-            raise RouteError("a route needs the name that clients send, or a glob of names")
+        _check(pattern, wish.policy)
         old = self._state.in_force.snapshot.route(pattern)
         policy = parse_policy(wish.policy)
         was = old or Route(pattern=pattern, policy=policy)
@@ -285,6 +289,23 @@ class Operator:
             changes=changes,
             evidence=version.evidence,
         )
+
+
+def _check(pattern: str, policy: str) -> None:
+    """Raises RouteError for what can be neither a name nor a policy, and would fill the history."""
+    if not pattern:
+        raise RouteError("a route needs the name that clients send, or a glob of names")
+    if len(pattern) > _NAME or not pattern.isprintable():
+        raise RouteError(
+            f"a route's name has at most {_NAME} characters, none of which is a control character"
+        )
+    if len(policy) > _POLICY:
+        raise RouteError(f"a policy has at most {_POLICY} characters, and this one {len(policy)}")
+
+
+def _line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LINE else line[: _LINE - 1] + "…"
 
 
 def asking_of(

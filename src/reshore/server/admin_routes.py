@@ -32,6 +32,8 @@ from reshore.wire.jsonbody import parse_body
 
 W = TypeVar("W", bound=Struct)
 
+_DIGITS = 18  # what is longer is no version's number, and 4,300 digits are no number to Python
+
 
 def route_endpoints(services: Services) -> list[BaseRoute]:
     """The endpoints, most special paths first."""
@@ -208,6 +210,6 @@ def _number(query: QueryParams, name: str) -> int | None:
     text = query.get(name)
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
         raise RequestError(f"{name} must be the number of a version, not '{text[:40]}'", param=name)
     return int(text)

@@ -22,6 +22,8 @@ _PLAIN = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {
 
 _API_PREFIXES = ("/v1/", "/api/")
 
+_LONGEST = 256  # characters of one field
+
 _requests = logging.getLogger("reshore.request")
 
 
@@ -64,11 +66,11 @@ def record_outcome(outcome: Outcome) -> None:
     fields = {
         "request_id": outcome.request_id,
         "method": outcome.method,
-        "path": outcome.path,
+        "path": _cut(outcome.path),
         "status": outcome.status,
         "total_ms": round(outcome.total_ms, 2),
         "stream": outcome.stream,
-        "asked_model": outcome.asked_model,
+        "asked_model": _cut(outcome.asked_model),
         "model": outcome.model,
         "ttft_ms": None if outcome.ttft_ms is None else round(outcome.ttft_ms, 2),
         "error": outcome.error,
@@ -85,3 +87,8 @@ def record_outcome(outcome: Outcome) -> None:
     if outcome.timings is not None and outcome.timings.load_ms:
         fields["load_ms"] = round(outcome.timings.load_ms, 1)
     _requests.log(level, "request", extra={k: v for k, v in fields.items() if v is not None})
+
+
+def _cut(text: str | None) -> str | None:
+    """What comes from a client has an end."""
+    return text if text is None or len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
