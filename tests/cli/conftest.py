@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -22,6 +23,17 @@ from tests.models.tiny import write_tiny_gguf
 
 RESHORE = [sys.executable, "-c", "from reshore.cli.main import main; main()"]
 _READY = "reshore answers at "
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """Commands that run in this process say what is logged; that ends with the test."""
+    root, ours = logging.getLogger(), logging.getLogger("reshore")
+    handlers, levels = [*root.handlers], (root.level, ours.level)
+    yield
+    root.handlers = handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
 
 
 def command_lines() -> list[tuple[str, ...]]:
