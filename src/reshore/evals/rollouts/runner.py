@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from types import TracebackType
-from typing import NamedTuple
 
 from reshore.clock import Clock
 from reshore.errors import (
@@ -16,7 +14,6 @@ from reshore.errors import (
     RouteConflict,
     RouteError,
     RouteNotFound,
-    ShuttingDown,
 )
 from reshore.evals.rollouts.asked import (
     Brief,
@@ -35,6 +32,7 @@ from reshore.evals.rollouts.book import Book
 from reshore.evals.rollouts.carrying import carry_out
 from reshore.evals.rollouts.hearing import hear
 from reshore.evals.rollouts.inbox import Inbox
+from reshore.evals.rollouts.jobs import Jobs
 from reshore.evals.rollouts.kept import Kept
 from reshore.evals.rollouts.shelf import Shelf, encoded
 from reshore.routing.rollout import Rollout
@@ -49,12 +47,6 @@ _TICK_S = 1.0
 # Of these the event loop is not kept longer than some milliseconds.
 _AT_ONCE = 200
 _HELD_UP = "held up: "
-_ENDS = "the server ends; ask again when it is back"
-
-
-class _Job(NamedTuple):
-    work: Callable[[], Awaitable[Kept]]
-    done: asyncio.Future[Kept]
 
 
 class Runner:
@@ -96,8 +88,8 @@ class Runner:
         self._active: dict[str, Kept] = {}
         self._book = Book(shelf, clock)
         self._looked: Snapshot | None = None
-        self._jobs: deque[_Job] = deque()
         self._woken = asyncio.Event()
+        self._jobs: Jobs[Kept] = Jobs(self._woken.set)
         self._busy = asyncio.Event()
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -124,8 +116,7 @@ class Runner:
         run, tick = self._tasks
         tick.cancel()
         await asyncio.wait([run, tick])
-        for job in self._jobs:
-            _refuse(job.done, ShuttingDown(_ENDS))
+        self._jobs.close()
 
     # What operators ask
 
@@ -213,8 +204,7 @@ class Runner:
             self._woken.set()
 
     async def _work(self) -> None:
-        while self._jobs:
-            await self._do(self._jobs.popleft())
+        await self._jobs.do()
         await self._look()
         await self._hear()
         now_s = self._clock.wall()
@@ -223,22 +213,8 @@ class Runner:
                 await self._carry(kept)
         await self._book.write_changed()
 
-    async def _do(self, job: _Job) -> None:
-        try:
-            kept = await job.work()
-        except Exception as error:
-            _refuse(job.done, error)
-        else:
-            if not job.done.done():
-                job.done.set_result(kept)
-
     async def _ask(self, work: Callable[[], Awaitable[Kept]]) -> Shown:
-        if self._stopping:
-            raise ShuttingDown(_ENDS)
-        done: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
-        self._jobs.append(_Job(work, done))
-        self._woken.set()
-        return shown(await done, self._clock.wall())
+        return shown(await self._jobs.ask(work), self._clock.wall())
 
     # Evidence
 
@@ -408,9 +384,3 @@ class Runner:
             self._busy.set()
         else:
             self._busy.clear()
-
-
-def _refuse(done: asyncio.Future[Kept], error: Exception) -> None:
-    """Tell whoever waits; nobody does who went away."""
-    if not done.done():
-        done.set_exception(error)
