@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from typing import get_args
 
@@ -70,6 +71,10 @@ async def paired_of(contest: Contest, result: ShadowResult, decider: Decider) ->
         first=contest.cloud.model, second=contest.local.model, request_id=sample.request_id
     )
     compared = await decider.decide(contest.question.request, cloud, local, expected, parties)
+    # Long answers take a millisecond each time, and clients wait for the same thread.
+    await asyncio.sleep(0)
+    local_quality = _quality(local, expected)
+    await asyncio.sleep(0)
     return Paired(
         request_id=sample.request_id,
         source="shadow",
@@ -79,7 +84,7 @@ async def paired_of(contest: Contest, result: ShadowResult, decider: Decider) ->
         cloud=contest.cloud,
         verdict=compared.result,
         by=compared.by,
-        local_quality=_quality(local, expected),
+        local_quality=local_quality,
         cloud_quality=_quality(cloud, expected),
         conversation=conversation_of(contest.question),
         propensity=sample.share,
