@@ -16,7 +16,7 @@ from reshore.ledger.entry import PairTexts
 from reshore.routing.paired import Paired
 from reshore.routing.sample import Sample
 from reshore.routing.shadow import ShadowResult
-from reshore.testing import MovableClock
+from reshore.testing import MovableClock, settle
 from reshore.types import Attempt, Target
 from reshore.wire.openai.chat import decode_chat
 
@@ -136,6 +136,11 @@ class Scene:
             decider=decider or Checks(),
         )
         self.evaluation.on_pair.append(self.told.append)
+
+    async def idle(self) -> None:
+        """Until all pairs that were offered are compared."""
+        while self.evaluation._worker.held_bytes:
+            await settle()
 
 
 @asynccontextmanager

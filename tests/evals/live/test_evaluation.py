@@ -231,13 +231,13 @@ async def test_local_answers_that_become_worse_are_drift(
 ) -> None:
     async with evaluating(tmp_path, run_length=1000, queue=1000) as scene:
         fed(scene, 0, 200, "42")
-        await settle()
+        await scene.idle()
         (known,) = scene.evaluation.latest()
         assert known.drift is not None
         assert (known.drift.level, known.drifted) == (-0.05, False)
         with caplog.at_level(logging.WARNING):
             fed(scene, 200, 60, "")
-            await settle()
+            await scene.idle()
         assert known.drifted
         assert [each.message for each in caplog.records if "drift" in each.message] != []
     async with evaluating(tmp_path) as again:
@@ -250,7 +250,7 @@ async def test_before_the_switch_nothing_is_drift(tmp_path: Path) -> None:
     async with evaluating(tmp_path, run_length=10, queue=1000) as scene:
         for number in range(100):
             scene.evaluation.offer(result("42", "", request_id=f"r{number}"))
-        await settle()
+        await scene.idle()
         (known,) = scene.evaluation.latest()
         assert (known.losses, known.drift) == (100, None)
 
