@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import threading
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -161,19 +161,34 @@ def test_what_cannot_be_asked_is_told_in_a_line(arguments, says, cli, here):
     assert ended.err.count("\n") == 1
 
 
+def slow(path):
+    """Answers take a while."""
+    lines = ["/echo " + json.dumps({"gap_ms": 40, "text": f"{n} " + "x " * 10}) for n in range(12)]
+    path.write_text("\n".join(lines))
+
+
+def begun(home, *arguments):
+    """A comparison that goes on."""
+    command = [*RESHORE, "compare", *arguments]
+    return subprocess.Popen(
+        command, env=environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+
+
+def answered(place, count, process):
+    """Wait until more answers than that are kept."""
+    path = place / "q.compare.answers.jsonl"
+    while not (path.exists() and path.read_bytes().count(b"\n") > count):
+        with suppress(subprocess.TimeoutExpired):
+            pytest.fail(f"it ended with {process.wait(timeout=0.05)}")
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_what_was_answered_before_a_kill_is_kept(number, two, here):
     """Each answer takes a second; the second run asks for those that were not there."""
-    lines = ["/echo " + json.dumps({"gap_ms": 40, "text": f"{n} " + "x " * 10}) for n in range(12)]
-    (here / "q.txt").write_text("\n".join(lines))
-    command = [*RESHORE, "compare", *BOTH, "-p", "q.txt", "--parallel", "2"]
-    process = subprocess.Popen(
-        command, env=environment(two.home), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    with process:
-        path = here / "q.compare.answers.jsonl"
-        while process.poll() is None and not (path.exists() and path.read_bytes().count(b"\n") > 4):
-            pass
+    slow(here / "q.txt")
+    with begun(two.home, *BOTH, "-p", "q.txt", "--parallel", "2") as process:
+        answered(here, 4, process)
         process.send_signal(number)
         _, said = process.communicate(timeout=30)
     before = answers(here)
@@ -187,6 +202,23 @@ def test_what_was_answered_before_a_kill_is_kept(number, two, here):
     assert after[: len(before)] == before
     assert len({each["key"] for each in after}) == len(after) == 24
     assert read_report(here / "q.compare.json").missing == 0
+
+
+def test_where_the_server_goes_away_it_ends_and_goes_on_with_the_next_one(home, here):
+    install(home)
+    install(home, "other")
+    slow(here / "q.txt")
+    options = (*BOTH, "-p", "q.txt", "--parallel", "2")
+    with served(home, "--log-level", "error") as server, begun(home, *options) as process:
+        answered(here, 4, process)
+        server.process.kill()
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert b"the server went away; start it, and call the same command again" in said
+    before = [each for each in answers(here) if "error" not in each]
+    assert execute(home, "compare", *options).code == 0
+    assert answers(here)[: len(before)] == before
+    assert read_report(here / "q.compare.json").groups[0].sides[1].failed == 0
 
 
 @contextmanager
