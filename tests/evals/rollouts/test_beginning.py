@@ -53,6 +53,7 @@ def test_a_glob_with_a_route_moves_as_a_whole(tmp_path: Path) -> None:
         ({"compared": 0.0}, "without requests that both sides answer"),
         ({"to": "cloud", "model": ""}, "goes to cloud already"),
         ({"route": ""}, "a rollout needs the name"),
+        ({"route": "text-embedding-3-small"}, "of two embeddings none is better"),
     ],
 )
 def test_what_cannot_work_is_refused_with_a_reason(tmp_path: Path, changes, says) -> None:

@@ -20,6 +20,7 @@ from reshore.routing.sides import parts, side_of
 from reshore.routing.snapshot import route_entry
 from reshore.routing.state import InForce
 from reshore.routing.stepping import stepped
+from reshore.routing.tiers import is_embedding
 from reshore.types import Side
 
 
@@ -90,12 +91,19 @@ def _with_model(base: Route, to: Side, model: str) -> Route:
 
 
 def _check_target(first: Route, plan: Plan, now: InForce) -> None:
-    """A model that is not there would fail all its requests, though only until a guard trips."""
-    if plan.to == "cloud" or (is_glob(first.pattern) and not first.local):
-        return
+    """A model that is not there would fail all its requests, though only until a guard trips; one
+    that embeds has no pairs, and would wait for ever."""
     naming = Naming(first.pattern, first, now.view.table, now.world)
     new = next(part for part in parts(first.policy) if side_of(part) == plan.to)
     model = naming.target(new).model
+    if any(is_embedding(name) or now.world.embeds(name) for name in (first.pattern, model)):
+        raise _cannot(
+            first.pattern,
+            "of two embeddings none is better, so there would never be a pair that counts; set its "
+            f"route by hand: `reshore route set {first.pattern} POLICY`",
+        )
+    if plan.to == "cloud" or (is_glob(first.pattern) and not first.local):
+        return
     if not now.world.installed(model):
         raise _cannot(
             first.pattern,
