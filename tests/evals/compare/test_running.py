@@ -12,7 +12,7 @@ from reshore.errors import Unreachable
 from reshore.evals.compare.aims import Aim, aims
 from reshore.evals.compare.answers import Answer, AnswerFile, key_of
 from reshore.evals.compare.prompts import Prompt
-from reshore.evals.compare.running import Manner, ask_all, missing
+from reshore.evals.compare.running import Manner, Paced, ask_all, missing
 from reshore.testing import MovableClock, settle
 from tests.evals.compare.asked import answer, prompt
 
@@ -174,3 +174,16 @@ async def test_cancelled_it_has_kept_what_was_answered(path: Path) -> None:
     kept = AnswerFile(path)
     done = {each for each in model.asked if kept.has(key_of(PROMPTS[int(each[0])], each[1]))}
     assert 4 <= len(done) < len(model.asked) < 12
+
+
+async def test_whoever_is_asked_on_the_side_is_asked_no_faster() -> None:
+    clock, model = MovableClock(), Model()
+    [aim, _] = aims(("a", "b"))
+    paced = Paced(model, 2.0, clock)
+    await paced.ready(aim)
+    tasks = [asyncio.create_task(paced.ask(each, aim)) for each in PROMPTS[:3]]
+    await settle()
+    assert len(model.asked) == 1
+    await clock.advance(1.0)
+    assert len(model.asked) == 3
+    await asyncio.gather(*tasks)
