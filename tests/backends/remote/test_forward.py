@@ -127,7 +127,8 @@ async def test_a_word_on_our_key_is_not_passed_on(connect: Connect, status: int)
 @pytest.mark.parametrize("status", [400, 429, 500])
 async def test_an_error_that_repeats_our_key_is_redacted(connect: Connect, status: int) -> None:
     async def script(peer: Peer, seen: Seen) -> None:
-        await peer.reply(b'{"error":{"message":"bad sk-one"}}', status=status)
+        told = b'{"error":{"message":"bad sk-one"}}'
+        await peer.reply(told, status=status, x_request_id="of Bearer sk-one")
 
     async with (
         upstream(script) as served,
@@ -136,6 +137,7 @@ async def test_an_error_that_repeats_our_key_is_redacted(connect: Connect, statu
         body = b"".join([frame async for frame in answer.frames])
     assert body == b'{"error":{"message":"bad [key]"}}'
     assert (b"content-length", b"%d" % len(body)) in answer.headers
+    assert (b"x-upstream-request-id", b"of Bearer [key]") in answer.headers
     assert answer.status == status
 
 

@@ -57,7 +57,8 @@ async def forward(peer: Peer, request: Forwarded) -> AsyncIterator[Answer]:
     async with peer.slot():
         try:
             response = await opening.begin()
-            headers, frames = forwarded_headers(response.headers), _frames(peer, response)
+            headers = peer.without_keys(forwarded_headers(response.headers))
+            frames = _frames(peer, response)
             if opening.fault is not None:
                 headers = _measured(headers, opening.fault)
                 frames = _once(opening.fault)

@@ -11,6 +11,7 @@ from typing import NoReturn
 import aiohttp
 from yarl import URL
 
+from reshore.backends.answer import HeaderList
 from reshore.backends.remote.headers import RequestHeaders
 from reshore.backends.remote.keys import AllResting, Key, KeyRing
 from reshore.backends.remote.refusals import refusal
@@ -153,6 +154,10 @@ class Peer:
         while len(pieces) < _FAULT_BYTES and (data := await response.content.readany()):
             pieces += data
         return self.keys.redact(bytes(pieces[:_FAULT_BYTES]))
+
+    def without_keys(self, headers: HeaderList) -> HeaderList:
+        """Headers of a reply, some of which may repeat what was sent."""
+        return [(name, self.keys.redact(value)) for name, value in headers]
 
     def _rest(self, error: UpstreamStatus, key: Key | None, model: str) -> None:
         if error.status == 429:

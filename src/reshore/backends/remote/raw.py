@@ -111,7 +111,8 @@ class _Opening:
             async with asyncio.timeout(limit_s or None):
                 response = self._response = await self._send()
                 kind = content_type(response.headers)
-                self.status, self.headers = response.status, reply_headers(response.headers)
+                self.status = response.status
+                self.headers = self._peer.without_keys(reply_headers(response.headers))
                 if self._request.stream and kind == _EVENTS:
                     return await self._begin_stream(response)
                 if kind != "application/json" and not kind.endswith("+json"):
