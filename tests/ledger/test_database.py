@@ -8,22 +8,26 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config as Migrations
 from alembic.migration import MigrationContext
 
 from reshore.config import Config, UpstreamConfig
 from reshore.errors import LedgerError
 from reshore.ledger import schema
 from reshore.ledger.batch import Batch, Refused
-from reshore.ledger.database import Database, reading
-from reshore.ledger.entry import Ended, Late, Texts
+from reshore.ledger.database import Database, _engine, reading
+from reshore.ledger.entry import Ended, Late, Pairing, Texts
 from reshore.ledger.prices import Prices
-from tests.ledger.samples import AT_S, LOCAL, PRICE, attempt, outcome, settings
+from tests.ledger.samples import AT_S, LOCAL, PRICE, attempt, outcome, paired, settings
 
 DAY_S = 86_400
 
 
-def write(database: Database, *entries: Ended | Late | Texts, again: bool = False) -> None:
+def write(
+    database: Database, *entries: Ended | Late | Texts | Pairing, again: bool = False
+) -> None:
     batch = Batch(again=again)
     for entry in entries:
         batch.add(entry, Prices({}, {"openai": UpstreamConfig()}))
@@ -51,6 +55,29 @@ def test_the_migrations_make_the_tables_of_the_schema(config: Config, database: 
         context = MigrationContext.configure(connection)
         assert compare_metadata(context, schema.metadata) == []
         assert context.get_current_revision() == schema.HEAD
+
+
+def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_entries(config: Config) -> None:
+    migrations = Migrations()
+    migrations.set_main_option("script_location", "reshore.ledger:migrations")
+    engine = _engine(config)
+    with engine.connect() as connection, connection.begin():
+        migrations.attributes["connection"] = connection
+        command.upgrade(migrations, "0001")
+    with engine.connect() as connection, connection.begin():
+        connection.execute(
+            sa.insert(schema.texts).values(
+                request_id="old", at_ms=1, prompt="a", answer="b", cut=False
+            )
+        )
+    engine.dispose()
+    with pytest.raises(LedgerError, match=r"schema 0001.*brings an older ledger up to date"):
+        rows(config, schema.texts)
+    database = Database(config)
+    write(database, Pairing(paired()))
+    database.close()
+    assert [row["request_id"] for row in rows(config, schema.texts)] == ["old"]
+    assert [row["request_id"] for row in rows(config, schema.pairs)] == ["req_1"]
 
 
 def test_an_entry_comes_back_as_it_was(config: Config, database: Database) -> None:
