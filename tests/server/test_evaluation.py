@@ -229,15 +229,26 @@ COMPARED = {
 }
 
 
+WRONG: list[tuple[dict[str, Any], str, str]] = [
+    ({"verdict": "draw"}, "pairs[0].paired.verdict", "'draw'"),
+    ({"propensity": 0}, "pairs[0]", "above 0"),
+    ({"local_quality": 7}, "pairs[0]", "from 0 to 1"),
+    ({"local": COMPARED["cloud"]}, "pairs[0]", "one of this machine"),
+    ({"request_id": 1}, "pairs[0].paired.request_id", "Expected `str`"),
+]
+
+
 async def test_pairs_of_a_comparison_go_into_the_ledger_alone(home: Path) -> None:
     async with evaluated(home, HERE) as (it, _):
         texts = {"prompt": "a", "local": "b", "cloud": "c"}
         body = {"pairs": [{"paired": COMPARED, "texts": texts}]}
         assert await told(it.server, "POST", "/admin/evaluation/pairs", body) == {"taken": 1}
         assert (await told(it.server, "GET", "/admin/evaluation"))["standings"] == []
-        wrong = {"pairs": [{"paired": COMPARED | {"verdict": "draw"}}]}
-        error = await it.server.refusal("/admin/evaluation/pairs", wrong)
-        assert error["param"] == "pairs[0].paired.verdict"
+        for change, param, message in WRONG:
+            wrong = {"pairs": [{"paired": COMPARED | change}]}
+            error = await it.server.refusal("/admin/evaluation/pairs", wrong)
+            assert error["param"] == param
+            assert message in error["message"]
     [row] = rows(home, "pairs")
     assert (row["request_id"], row["source"], row["prompt"]) == ("report-1:7", "compare", None)
 

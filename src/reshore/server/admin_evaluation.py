@@ -37,6 +37,18 @@ class ComparedPair(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     paired: Paired
     texts: PairTexts | None = None
 
+    def __post_init__(self) -> None:
+        # Routers are trained on these numbers, and weigh pairs by one over the propensity.
+        paired = self.paired
+        if (paired.local.side, paired.cloud.side) != ("local", "cloud"):
+            raise ValueError("its models are not one of this machine and one of the cloud")
+        if not 0 < paired.propensity <= 1:
+            raise ValueError("propensity must be above 0 and at most 1")
+        if not all(
+            0 <= each <= 1 for each in (paired.local_quality or 0, paired.cloud_quality or 0)
+        ):
+            raise ValueError("a quality must be from 0 to 1")
+
 
 class ComparedPairs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST /admin/evaluation/pairs`."""
