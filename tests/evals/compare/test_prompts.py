@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 from typing import Any
 
@@ -74,6 +75,21 @@ def test_titles_of_columns_are_words_of_ours() -> None:
     assert (second.text, second.expected.references) == ("c", ())
 
 
+def test_a_mark_of_unicode_at_the_beginning_is_no_part_of_the_prompt() -> None:
+    [prompt] = read_prompts('\ufeff{"prompt": "a"}')
+    assert prompt.text == "a"
+
+
+def test_a_cell_may_be_longer_than_python_takes_for_one() -> None:
+    usual = csv.field_size_limit()
+    [prompt] = read_prompts("prompt\n" + "a" * (usual + 1), name="p.csv")
+    assert len(prompt.text) == usual + 1
+    assert csv.field_size_limit() == usual
+
+
+_DEEP = "[" * 3000 + "]" * 3000
+
+
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
@@ -94,6 +110,8 @@ def test_titles_of_columns_are_words_of_ours() -> None:
         ("p.jsonl", '{"body": {}, "url": "/v1/embeddings"}', "only /v1/chat/completions"),
         ("p.jsonl", '{"body": []}', "body is no object"),
         ("p.jsonl", '{"id": 1, "prompt": "a"}\n{"id": 1, "prompt": "b"}', "the id '1'"),
+        ("p.jsonl", '{"prompt": "a", "schema": ' + _DEEP + "}", "line 1: JSON that is nested"),
+        ("p.csv", f"prompt,schema\na,{_DEEP}\n", "line 2: JSON that is nested"),
         ("p.csv", "prompt\na,b\n", "more cells than titles"),
         ("p.csv", 'prompt,schema\na,"{"\n', "line 2"),
         ("p.txt", " \n", "there is no prompt"),

@@ -36,6 +36,7 @@ _WORDS = ("id", "prompt", "system", *_ASKED, *_KNOWN)
 _BATCH = ("custom_id", "method", "url", "body", *_KNOWN)
 # Said for all targets alike, or differently for each.
 _NOT_ASKED = ("model", "stream", "stream_options", "n")
+_TOO_DEEP = "JSON that is nested too deeply"
 
 
 class Prompt(Struct, frozen=True, kw_only=True):
@@ -81,6 +82,7 @@ def read_prompts(text: str, *, name: str = "stdin", kind: Kind | None = None) ->
     Raises:
         CompareError: says which line, what is wrong there, and what was expected.
     """
+    text = text.removeprefix("\ufeff")
     rows = _READERS[kind or kind_of(name, text)](text, name)
     prompts: dict[str, Prompt] = {}
     for line, row in rows:
@@ -88,6 +90,8 @@ def read_prompts(text: str, *, name: str = "stdin", kind: Kind | None = None) ->
             prompt = _prompt(row, line)
         except (ValueError, TypeError, KeyError, ReshoreError) as error:
             raise CompareError(f"{name}, line {line}: {error}") from error
+        except RecursionError as error:
+            raise CompareError(f"{name}, line {line}: {_TOO_DEEP}") from error
         if prompt.id in prompts:
             raise CompareError(f"{name}, line {line}: another prompt has the id {prompt.id!r}")
         prompts[prompt.id] = prompt
@@ -144,10 +148,14 @@ def _objects(text: str, name: str) -> Iterator[Row]:
             yield number, msgspec.json.decode(line, type=dict[str, Any])
         except msgspec.DecodeError as error:
             raise CompareError(f"{name}, line {number}: no JSON object: {error}") from error
+        except RecursionError as error:
+            raise CompareError(f"{name}, line {number}: {_TOO_DEEP}") from error
 
 
 def _cells(text: str, name: str) -> Iterator[Row]:
-    table = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    # Prompts may be longer than what `csv` takes for a cell; the limit is the whole process's.
+    usual = csv.field_size_limit(max(len(text), csv.field_size_limit()))
     try:
         for row in table:
             if None in row:
@@ -156,8 +164,12 @@ def _cells(text: str, name: str) -> Iterator[Row]:
             yield table.line_num, {key: _cell(key, value) for key, value in given.items()}
     except msgspec.DecodeError as error:
         raise CompareError(f"{name}, line {table.line_num}: no JSON: {error}") from error
+    except RecursionError as error:
+        raise CompareError(f"{name}, line {table.line_num}: {_TOO_DEEP}") from error
     except csv.Error as error:
         raise CompareError(f"{name}, line {table.line_num}: no CSV: {error}") from error
+    finally:
+        csv.field_size_limit(usual)
 
 
 def _cell(title: str, value: str) -> Any:
