@@ -117,6 +117,8 @@ class Runner:
         tick.cancel()
         await asyncio.wait([run, tick])
         self._jobs.close()
+        if not run.cancelled():
+            run.result()  # what ended it before its time is not to be lost
 
     # What operators ask
 
