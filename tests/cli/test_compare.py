@@ -251,6 +251,23 @@ def test_what_clients_asked_is_asked_again(home, here):
     assert {item.group for item in report.items} == {"gpt-*"}
 
 
+def test_what_may_not_leave_is_asked_of_models_and_judges_of_this_machine_alone(home, here):
+    install(home)
+    install(home, "other")
+    asked = [(chat("Say one"), {}), (chat("a secret"), {"asked_model": "notes-private"})]
+    since = ("--from-ledger", "--since", "2026-01-01")
+    with stored(home, *asked):
+        with (home / "reshore.toml").open("a") as file:
+            file.write('[privacy]\nnames = ["*-private"]\n')
+        ended = execute(home, "compare", *BOTH, *since, "-o", "here")
+        assert ended.code == 0, ended.err
+        assert "private" not in ended.err
+        ended = execute(home, "compare", *BOTH, *since, "-o", "away", "--judge", "cloud:gone/x")
+    assert "left out: 1 requests: private" in ended.err
+    assert len(read_report(here / "here.json").items) == 2
+    assert [item.prompt for item in read_report(here / "away.json").items] == ["Say one"]
+
+
 def test_a_ledger_without_texts_says_how_to_have_them(cli, home, here):
     with stored(home):
         ended = cli("compare", *BOTH, "--from-ledger")

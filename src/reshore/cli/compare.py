@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +22,7 @@ from reshore.cli.ledger_options import RouteName, Since, moment_ms, now
 from reshore.cli.output import Json, note, print_json
 from reshore.config import Config, load
 from reshore.errors import CompareError
-from reshore.evals.compare.aims import Aim, aims
+from reshore.evals.compare.aims import aims
 from reshore.evals.compare.answers import AnswerFile
 from reshore.evals.compare.labels import LabelFile
 from reshore.evals.compare.labels import rulings as labelled
@@ -35,6 +35,7 @@ from reshore.evals.compare.summary import About, summarise
 from reshore.ledger.database import reading
 from reshore.ledger.queries import Filter
 from reshore.ledger.samples import samples
+from reshore.routing.privacy import Privacy
 
 _LONGEST_ERROR = 300
 
@@ -126,7 +127,10 @@ def command(
     if from_ledger and prompts is not None:
         raise Failure(ExitCode.USAGE, "prompts come from a file or from the ledger, not both")
     if from_ledger:
-        found, source = _stored(config, wanted, since, route, limit), "ledger"
+        asked = [*targets, judge] if judge else targets
+        away = not all(each.startswith("local:") for each in asked)
+        which = Filter(since_ms=moment_ms(since, now()), route=route)
+        found, source = _stored(config, which, limit, away=away), "ledger"
     else:
         found, source = _read(prompts)
     parameters = dict(map(_parameter, given or []))
@@ -213,13 +217,12 @@ def _read(place: str | None) -> tuple[tuple[Prompt, ...], str]:
     return read_prompts(text, name=path.name), path.name
 
 
-def _stored(
-    config: Config, targets: Sequence[Aim], since: str, route: str | None, limit: int
-) -> tuple[Prompt, ...]:
-    which = Filter(since_ms=moment_ms(since, now()), route=route)
-    away = any(not target.text.startswith("local:") for target in targets)
+def _stored(config: Config, which: Filter, limit: int, *, away: bool) -> tuple[Prompt, ...]:
+    """What clients asked; what may not leave this machine only if nobody else is asked."""
     with reading(config) as connection:
-        found = sampled(samples(connection, which), limit=limit, away=away)
+        stored = samples(connection, which)
+        privacy = Privacy.from_config(config.privacy)
+        found = sampled(stored, limit=limit, away=away, privacy=privacy)
     for reason, count in found.left_out.items():
         note(f"left out: {count:,} requests: {reason}")
     return found.prompts

@@ -21,7 +21,8 @@ class Sample(Struct, frozen=True, kw_only=True):
     Attributes:
         asked: the name that the client sent.
         route: the pattern that it fell under, None for none.
-        private: it must not leave this machine.
+        key: id of the API key, as in `Outcome.key`.
+        private: a privacy rule kept it on this machine; one that no rule was asked about is not.
         prompt: the body of the request; blacked out where `[ledger] redact` says so.
         answer: what the client got.
         cut: one of both is not whole.
@@ -31,6 +32,7 @@ class Sample(Struct, frozen=True, kw_only=True):
     path: str
     asked: str | None
     route: str | None
+    key: str | None
     private: bool
     prompt: str
     answer: str
@@ -50,6 +52,7 @@ def samples(connection: Connection, which: Filter) -> Iterator[Sample]:
         column.path,
         column.asked_model,
         column.route,
+        column.key_id,
         column.private,
         texts.c.prompt,
         texts.c.answer,

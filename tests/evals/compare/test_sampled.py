@@ -10,6 +10,7 @@ import pytest
 from reshore.errors import CompareError
 from reshore.evals.compare.sampled import Sampled, sampled
 from reshore.ledger.samples import Sample
+from reshore.routing.privacy import Privacy
 
 
 def stored(number: int = 0, body: Any = None, **more: Any) -> Sample:
@@ -23,6 +24,7 @@ def stored(number: int = 0, body: Any = None, **more: Any) -> Sample:
         "path": "/v1/chat/completions",
         "asked": "gpt-4o",
         "route": None,
+        "key": None,
         "private": False,
         "prompt": json.dumps(chat if body is None else body),
         "answer": "",
@@ -31,8 +33,11 @@ def stored(number: int = 0, body: Any = None, **more: Any) -> Sample:
     return Sample(**{**fields, **more})
 
 
+RULES = Privacy(names=("*-private",), keys=("0a1b2c3d",), patterns=(r"\bsecret\b",))
+
+
 def taken(*samples: Sample, limit: int = 100, away: bool = True) -> Sampled:
-    return sampled(samples, limit=limit, away=away)
+    return sampled(samples, limit=limit, away=away, privacy=RULES)
 
 
 def test_a_stored_chat_is_asked_again_without_its_model() -> None:
@@ -73,6 +78,20 @@ def test_what_is_not_asked_again_is_counted(sample: Sample, reason: str) -> None
     found = taken(stored(1), sample)
     assert len(found.prompts) == 1
     assert found.left_out == {reason: 1}
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        stored(2, asked="notes-private"),
+        stored(2, key="0a1b2c3d"),
+        stored(2, body={"messages": [{"role": "user", "content": "a secret"}]}),
+    ],
+)
+def test_what_was_answered_here_anyway_is_held_against_the_rules(sample: Sample) -> None:
+    """Nobody asked them then, and the target's name and key are others."""
+    assert taken(stored(1), sample).left_out == {"private": 1}
+    assert taken(stored(1), sample, away=False).left_out == {}
 
 
 def test_what_is_private_may_be_asked_on_this_machine() -> None:

@@ -14,7 +14,9 @@ from msgspec import Struct
 from reshore.errors import CompareError, ReshoreError
 from reshore.evals.compare.prompts import Prompt, asked_of, decoded
 from reshore.ledger.samples import Sample
+from reshore.routing.asking import Asking
 from reshore.routing.content import read_content
+from reshore.routing.privacy import Privacy
 
 _CHAT = "/v1/chat/completions"
 
@@ -30,7 +32,7 @@ class Sampled(Struct, frozen=True, kw_only=True):
     left_out: dict[str, int]
 
 
-def sampled(stored: Iterable[Sample], *, limit: int, away: bool) -> Sampled:
+def sampled(stored: Iterable[Sample], *, limit: int, away: bool, privacy: Privacy) -> Sampled:
     """Chats that were asked, each once, in no order that means anything.
 
     The choice is at random, and the same each time: another look at the same ledger finds the
@@ -39,6 +41,8 @@ def sampled(stored: Iterable[Sample], *, limit: int, away: bool) -> Sampled:
     Args:
         limit: how many prompts at most.
         away: some target is not on this machine: what is private is left out.
+        privacy: the rules that tell; a request that was answered here anyway was never held
+            against them, and under another name they would not know it.
 
     Raises:
         CompareError: nothing is left.
@@ -46,10 +50,13 @@ def sampled(stored: Iterable[Sample], *, limit: int, away: bool) -> Sampled:
     left_out: Counter[str] = Counter()
     prompts: dict[bytes, Prompt] = {}
     for sample in stored:
-        reason = _unfit(sample, away=away)
+        reason = _unfit(sample)
         prompt = None if reason else _prompt(sample)
         if prompt is None:
             left_out[reason or "no chat that can be read"] += 1
+            continue
+        if away and (sample.private or _is_private(sample, prompt, privacy)):
+            left_out["private"] += 1
             continue
         place = _digest(prompt.body)
         if place in prompts:
@@ -64,12 +71,15 @@ def sampled(stored: Iterable[Sample], *, limit: int, away: bool) -> Sampled:
     return Sampled(prompts=tuple(prompts[place] for place in chosen), left_out=dict(left_out))
 
 
-def _unfit(sample: Sample, *, away: bool) -> str:
+def _unfit(sample: Sample) -> str:
     if sample.path != _CHAT:
         return f"not of {_CHAT}"
-    if sample.cut:
-        return "not stored whole (ledger.text_bytes)"
-    return "private" if away and sample.private else ""
+    return "not stored whole (ledger.text_bytes)" if sample.cut else ""
+
+
+def _is_private(sample: Sample, prompt: Prompt, privacy: Privacy) -> bool:
+    asking = Asking(name=sample.asked or "", kind="chat", key=sample.key, load=lambda: prompt.body)
+    return next(privacy.reasons(asking), None) is not None
 
 
 def _prompt(sample: Sample) -> Prompt | None:
