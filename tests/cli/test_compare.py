@@ -161,6 +161,14 @@ def test_what_cannot_be_asked_is_told_in_a_line(arguments, says, cli, here):
     assert ended.err.count("\n") == 1
 
 
+def test_what_is_piped_in_and_no_text_is_told_in_a_line(home, here):
+    ended = subprocess.run(
+        [*RESHORE, "compare", *BOTH], input=b"\xff\xfe", capture_output=True, env=environment(home)
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == b"error: what is piped in is no text in UTF-8: invalid start byte\n"
+
+
 def slow(path):
     """Answers take a while."""
     lines = ["/echo " + json.dumps({"gap_ms": 40, "text": f"{n} " + "x " * 10}) for n in range(12)]

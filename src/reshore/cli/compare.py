@@ -206,15 +206,20 @@ def _read(place: str | None) -> tuple[tuple[Prompt, ...], str]:
             raise Failure(
                 ExitCode.USAGE, "there are no prompts: give --prompts FILE, or --from-ledger"
             )
-        return read_prompts(sys.stdin.read()), "stdin"
+        return read_prompts(_text(sys.stdin.buffer.read(), "what is piped in")), "stdin"
     path = Path(str(place))
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
     except OSError as error:
         raise Failure(ExitCode.USAGE, f"cannot read {path}: {error.strerror}") from error
+    return read_prompts(_text(data, str(path)), name=path.name), path.name
+
+
+def _text(data: bytes, source: str) -> str:
+    try:
+        return data.decode()
     except UnicodeDecodeError as error:
-        raise CompareError(f"{path} is no text in UTF-8: {error.reason}") from error
-    return read_prompts(text, name=path.name), path.name
+        raise CompareError(f"{source} is no text in UTF-8: {error.reason}") from error
 
 
 def _stored(config: Config, which: Filter, limit: int, *, away: bool) -> tuple[Prompt, ...]:
