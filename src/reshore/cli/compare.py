@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +33,7 @@ from reshore.evals.compare.summary import About, summarise
 from reshore.ledger.database import reading
 from reshore.ledger.queries import Filter
 from reshore.ledger.samples import samples
+from reshore.models.disk import write_atomic
 from reshore.routing.privacy import Privacy
 
 _LONGEST_ERROR = 300
@@ -240,9 +239,7 @@ def _beside(stem: Path, ending: str) -> Path:
 def _write(path: Path, data: bytes) -> None:
     """Replace a file as a whole; nobody else may read it, for it holds what people asked."""
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-            file.write(data)
-        os.replace(file.name, path)
+        write_atomic(path, data, mode=0o600)
     except OSError as error:
         raise CompareError(f"cannot write {path}: {error.strerror}") from error
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +47,30 @@ def test_a_line_that_a_kill_cut_short_is_passed_over_and_what_follows_is_not(pat
     again = AnswerFile(path)
     assert again.has("a")
     assert again.last("b") == answer("anew", key="b")
+
+
+def test_of_a_line_that_finds_no_room_nothing_is_taken_for_an_answer(path: Path) -> None:
+    with AnswerFile(path) as kept:
+        kept.add(answer("whole", key="a"))
+        with (
+            no_more_than(path.stat().st_size + 20),
+            pytest.raises(CompareError, match="cannot write"),
+        ):
+            kept.add(answer("too long", key="b"))
+        kept.add(answer("again", key="c"))
+    again = AnswerFile(path)
+    assert (again.has("a"), again.has("b"), again.has("c")) == (True, False, True)
+
+
+@contextlib.contextmanager
+def no_more_than(size: int) -> Iterator[None]:
+    """Files of this process grow to this size alone, as on a disk that is full."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
 
 
 def test_nobody_else_may_read_it(path: Path) -> None:

@@ -102,6 +102,13 @@ def test_another_file_is_no_labels(tmp_path: Path) -> None:
         LabelFile(tmp_path)
 
 
+def test_a_first_line_that_a_kill_cut_short_makes_the_others_no_strangers(tmp_path: Path) -> None:
+    path = tmp_path / "labels.jsonl"
+    path.write_bytes(b'{"pair": "a", "pro')
+    LabelFile(path).add(Label(pair="b", prompt="1", target=NEW, better="tie"))
+    assert list(LabelFile(path).known) == ["b"]
+
+
 def test_people_settle_pairs() -> None:
     made = report(["win", "undecided", "loss", "tie"])
     pairs = {pair.item.id: pair for pair in open_pairs(made)}

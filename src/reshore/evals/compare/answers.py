@@ -63,6 +63,17 @@ def heard(prompt: Prompt, answer: Answer) -> Heard:
     return Heard(said=said, error=answer.error)
 
 
+def append(file: IO[bytes], line: bytes) -> None:
+    """Add a line to an unbuffered file, all of it: a disk that is nearly full takes but a part.
+
+    Raises:
+        OSError: it could not be written; a part of it may be there.
+    """
+    left = memoryview(line)
+    while left:
+        left = left[file.write(left) :]
+
+
 class AnswerFile:
     """A file of answers, one a line, to which is only added. Owned by one comparison.
 
@@ -76,6 +87,7 @@ class AnswerFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: IO[bytes] | None = None
+        self._torn = False
         self._known = {answer.key: answer for answer in self._read()}
 
     def __enter__(self) -> Self:
@@ -84,8 +96,6 @@ class AnswerFile:
         except OSError as error:
             raise CompareError(f"cannot write {self._path}: {error.strerror}") from error
         self._file = open(handle, "ab", buffering=0)
-        if self._torn:
-            self._file.write(b"\n")
         return self
 
     def __exit__(
@@ -110,10 +120,13 @@ class AnswerFile:
         """Keep an answer; after this call a kill does not take it away."""
         assert self._file is not None
         self._known[answer.key] = answer
+        line = msgspec.json.encode(answer) + b"\n"
         try:
-            self._file.write(msgspec.json.encode(answer) + b"\n")
+            append(self._file, b"\n" + line if self._torn else line)
         except OSError as error:
+            self._torn = True
             raise CompareError(f"cannot write {self._path}: {error.strerror}") from error
+        self._torn = False
 
     def _read(self) -> Iterator[Answer]:
         try:

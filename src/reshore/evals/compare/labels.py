@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from reshore.errors import CompareError
-from reshore.evals.compare.answers import Answer
+from reshore.evals.compare.answers import Answer, append
 from reshore.evals.compare.report import Item, Report
 from reshore.evals.judge import Better
 from reshore.evals.scoring import Compared, Result
@@ -154,8 +154,9 @@ class LabelFile:
         try:
             handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             with open(handle, "ab", buffering=0) as file:
-                file.write(b"\n" + line if self._torn else line)
+                append(file, b"\n" + line if self._torn else line)
         except OSError as error:
+            self._torn = True
             raise CompareError(f"cannot write {self._path}: {error.strerror}") from error
         self._torn = False
         self._take(label)
@@ -174,13 +175,15 @@ class LabelFile:
             raise CompareError(f"cannot read {self._path}: {error.strerror}") from error
         self._torn = bool(torn)
         decoder = msgspec.json.Decoder(Label)
-        for number, line in enumerate(lines, 1):
+        foreign: msgspec.DecodeError | None = None
+        for line in lines:
             try:
                 yield decoder.decode(line)
             except msgspec.DecodeError as error:
                 # One that a kill cut short was never said to be kept.
-                if number == 1:
-                    raise CompareError(f"{self._path} holds no labels: {error}") from error
+                foreign = error
+        if foreign is not None and not self._known:
+            raise CompareError(f"{self._path} holds no labels: {foreign}") from foreign
 
 
 def rulings(report: Report, labels: Mapping[str, Label]) -> dict[tuple[str, str], Compared]:
