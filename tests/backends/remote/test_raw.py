@@ -491,6 +491,23 @@ async def test_head_without_length_is_read_to_its_end(connect: Connect) -> None:
     assert frames == [b'{"choices":[]}']
 
 
+async def test_an_answer_is_complete_before_its_body_ends(connect: Connect) -> None:
+    """A client that hangs up after `[DONE]`, as OpenAI's SDK does, has not left early."""
+    may_end = asyncio.Event()
+
+    async def script(peer: Peer, seen: Seen) -> None:
+        await peer.start()
+        await peer.chunk(FIRST)
+        await peer.chunk(DONE)
+        await may_end.wait()
+
+    async with upstream(script) as served:
+        async with asyncio.timeout(0.4):  # less than an unfinished body is waited for
+            _, frames = await read(connect(served.url))
+        assert frames[-1].endswith(DONE)
+        may_end.set()
+
+
 async def test_a_connection_whose_body_ends_a_little_later_is_used_again(connect: Connect) -> None:
     async def script(peer: Peer, seen: Seen) -> None:
         await peer.start()
@@ -498,12 +515,17 @@ async def test_a_connection_whose_body_ends_a_little_later_is_used_again(connect
         await peer.chunk(DONE)
         await settle()
         await peer.end()
+        ended.set()
 
+    ended = asyncio.Event()
     async with upstream(script) as served:
         remote = connect(served.url)
         for _ in range(2):
             _, frames = await read(remote)
             assert b"".join(frames) == FIRST + DONE
+            await ended.wait()
+            ended.clear()
+            await settle()
     assert served.connections == 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
@@ -181,12 +181,19 @@ class _Opening:
                         yield whole
                     elif not data:
                         raise self._bad("ended its stream without [DONE]", retryable=True)
-            await _linger(content)
+            self._let_end(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._peer.explain(error, "was too slow") from error
         finally:
             if end is not None:
                 end.cancel()
+
+    def _let_end(self, response: aiohttp.ClientResponse) -> None:
+        """The answer is complete. Its connection is used again once the body has ended, too, which
+        nobody waits for: a client that has seen `[DONE]` hangs up, and has not left early."""
+        self._response = None
+        if not response.content.is_eof():
+            self._loop.call_later(_LINGER_S, response.close)
 
     async def _read_whole(self, response: aiohttp.ClientResponse) -> bytes:
         body = await self._peer.read(response, _WHOLE_BYTES)
@@ -212,13 +219,3 @@ class _Opening:
 
 async def _once(body: bytes) -> AsyncGenerator[bytes, None]:
     yield body
-
-
-async def _linger(content: aiohttp.StreamReader) -> None:
-    """Wait for the end of a body whose last event has been read."""
-    if content.at_eof():
-        return
-    with suppress(TimeoutError, aiohttp.ClientError, OSError):
-        async with asyncio.timeout(_LINGER_S):
-            while await content.readany():
-                pass
