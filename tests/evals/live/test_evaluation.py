@@ -210,13 +210,28 @@ async def test_requests_of_an_evaluated_route_count_for_their_side(tmp_path: Pat
         assert scene.evaluation.latest() == [], "nobody compares this route yet"
         scene.evaluation.offer(result())
         await settle()
-        scene.evaluation.record(outcome(attempt(CLOUD, error="Crashed"), attempt(CLOUD)))
-        scene.evaluation.record(outcome(attempt(CLOUD, status=500, error="UpstreamStatus")))
-        scene.evaluation.record(outcome(attempt(OTHER)))
-        scene.evaluation.record(outcome(attempt(CLOUD), route="other"))
+        again = attempt(CLOUD, role="retry")
+        broken = attempt(CLOUD, role="primary", status=500, error="UpstreamStatus")
+        scene.evaluation.record(outcome(attempt(CLOUD, role="primary", error="Crashed"), again))
+        scene.evaluation.record(outcome(broken))
+        scene.evaluation.record(outcome(attempt(OTHER, role="primary")))
+        scene.evaluation.record(outcome(primary, route="other"))
         (known,) = scene.evaluation.latest()
         cloud = known.sides["cloud"]
         assert (cloud.requests, cloud.failed) == (2, 1)
+
+
+async def test_what_stands_beside_an_answer_does_not_count(tmp_path: Path) -> None:
+    async with evaluating(tmp_path) as scene:
+        scene.evaluation.offer(result())
+        await settle()
+        (before,) = scene.evaluation.copies()
+        draft = attempt(LOCAL, role="primary", total_ms=80.0)
+        second = attempt(LOCAL, role="check", error="Crashed", ttft_ms=None)
+        scene.evaluation.record(outcome(draft, second))
+        (known,) = scene.evaluation.latest()
+        local = known.sides["local"]
+        assert (local.requests, local.failed) == (before.sides["local"].requests + 1, 0)
 
 
 def fed(scene: Scene, first: int, count: int, copied: str) -> None:

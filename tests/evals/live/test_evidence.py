@@ -50,6 +50,7 @@ def test_a_target_is_on_one_side_or_on_none() -> None:
         ({"error": "Crashed"}, 1, 1, 0),
         ({"status": 503}, 1, 1, 0),
         ({"error": "Cancelled"}, 0, 0, 0),
+        ({"error": "UpstreamStatus", "status": 422}, 0, 0, 0),  # the client's own fault
     ],
 )
 def test_requests_of_a_side(changes, requests: int, failed: int, timed: int) -> None:

@@ -12,6 +12,7 @@ from reshore.clock import Clock
 from reshore.config.evaluation import EvaluationConfig
 from reshore.config.keys import did_you_mean
 from reshore.errors import ConfigError, RouteNotFound
+from reshore.evals.answered import BESIDE, telling
 from reshore.evals.deciding import Decider
 from reshore.evals.live.book import Book
 from reshore.evals.live.evidence import Evidence, watching
@@ -24,7 +25,7 @@ from reshore.routing.journal import CANCELLED
 from reshore.routing.paired import Paired
 from reshore.routing.shadow import ShadowResult
 from reshore.routing.watches import PairVerdict
-from reshore.types import Attempt, Outcome, Side
+from reshore.types import Attempt, Outcome
 
 log = logging.getLogger("reshore.evaluation")
 
@@ -131,15 +132,12 @@ class Evaluation:
         evidence = self._book.latest(decision.route) if decision else None
         if evidence is None:
             return
-        last: dict[Side, Attempt] = {}
-        for attempt in outcome.attempts:
-            side = evidence.side_of(attempt.target)
-            if side is not None:
-                last[side] = attempt
-        for side, attempt in last.items():
-            evidence.sides[side].tried(attempt)
-        if last:
-            self._book.touch(evidence)
+        tries = [attempt for attempt in outcome.attempts if attempt.role not in BESIDE]
+        for side, watch in evidence.sides.items():
+            told = telling([one for one in tries if evidence.side_of(one.target) == side])
+            if told is not None:
+                watch.tried(told)
+                self._book.touch(evidence)
 
     def record_late(self, request_id: str, attempt: Attempt, *, asked: str = "") -> None:
         """An attempt that no client waited for: those of copies come by `offer`, with their

@@ -11,8 +11,8 @@ from copy import deepcopy
 
 from msgspec import Struct, field, structs
 
+from reshore.evals.answered import fault
 from reshore.evals.live.conversations import Conversations
-from reshore.routing.journal import CANCELLED
 from reshore.routing.paired import Paired
 from reshore.routing.watches import PairVerdict
 from reshore.stats.detector import Detector
@@ -48,11 +48,12 @@ class SideWatch(Struct, kw_only=True):
     total: Latency = field(default_factory=Latency)
 
     def tried(self, attempt: Attempt) -> None:
-        """A request ended on this side; one that somebody broke off says nothing of it."""
-        if attempt.error == CANCELLED:
+        """A request ended on this side; what a client did wrong or broke off says nothing of it."""
+        failed = fault(attempt)
+        if failed is None:
             return
         self.requests += 1
-        if attempt.error is not None or (attempt.status or 200) >= 400:
+        if failed:
             self.failed += 1
             return
         self.total.update(attempt.total_ms)

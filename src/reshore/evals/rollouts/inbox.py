@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
-from reshore.evals.rollouts.answers import Answered, answers, copied
+from reshore.evals.answered import Answered, answers, copied
 from reshore.routing.paired import Paired
 from reshore.types import Attempt, Outcome
 

@@ -16,7 +16,7 @@ from reshore.types import Attempt, Side
 
 _SIDES: tuple[Side, ...] = ("local", "cloud")
 # Nobody's answer: further samples that a cascade compares, copies, judges.
-_BESIDE = frozenset({"check", "shadow", "judge"})
+BESIDE = frozenset({"check", "shadow", "judge"})
 _NOBODYS = frozenset({"Cancelled", "CancelledError", "ClientGone", "ShuttingDown"})
 # What an upstream says of the request rather than of itself.
 _CLIENTS = frozenset({400, 409, 411, 415, 422})
@@ -39,7 +39,7 @@ class Answered(Struct, frozen=True, kw_only=True):
 def answers(attempts: Sequence[Attempt]) -> Iterator[Answered]:
     """The sides that were heard in a request: retries of one side are one answer."""
     for side in _SIDES:
-        tries = [one for one in attempts if one.target.side == side and one.role not in _BESIDE]
+        tries = [one for one in attempts if one.target.side == side and one.role not in BESIDE]
         answer = _answer(side, tries)
         if answer is not None:
             yield answer
@@ -51,13 +51,27 @@ def copied(attempt: Attempt) -> Answered | None:
 
 
 def _answer(side: Side, tries: Sequence[Attempt]) -> Answered | None:
-    faults = [fault(one) for one in tries]
-    for one, failed in zip(tries, faults, strict=True):
-        if failed is False:
-            waited_ms = one.started_ms - tries[0].started_ms
-            ttft_ms = None if one.ttft_ms is None else waited_ms + one.ttft_ms
-            return Answered(side=side, failed=False, ttft_ms=ttft_ms)
-    return Answered(side=side, failed=True) if True in faults else None
+    one = telling(tries)
+    if one is None:
+        return None
+    if fault(one):
+        return Answered(side=side, failed=True)
+    waited_ms = one.started_ms - tries[0].started_ms
+    ttft_ms = None if one.ttft_ms is None else waited_ms + one.ttft_ms
+    return Answered(side=side, failed=False, ttft_ms=ttft_ms)
+
+
+def telling(tries: Sequence[Attempt]) -> Attempt | None:
+    """Of the tries of one side, the one that says how it did: the first that was answered, or else
+    the last that failed; None where none says anything."""
+    failed = None
+    for one in tries:
+        match fault(one):
+            case False:
+                return one
+            case True:
+                failed = one
+    return failed
 
 
 def fault(attempt: Attempt) -> bool | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reshore.evals.rollouts.answers import Answered, answers, copied, fault
+from reshore.evals.answered import Answered, answers, copied, fault
 from tests.evals.rollouts.driven import attempt
 
 
