@@ -59,12 +59,14 @@ def hours(observations: float, per_hour: float) -> float:
 
 
 def hours_text(value: float) -> str:
-    """A time to wait as people say it: minutes, hours, days."""
+    """A time to wait as people say it: seconds, minutes, hours, days."""
     if not math.isfinite(value):
         return "no end in sight"
     minutes = value * 60
+    if minutes < 1:
+        return f"{max(1, math.ceil(minutes * 60))} s"
     if minutes < 90:
-        return f"{max(1, math.ceil(minutes))} min"
+        return f"{math.ceil(minutes)} min"
     return f"{value:.0f} h" if value < 48 else f"{value / 24:.0f} days"
 
 
