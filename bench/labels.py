@@ -65,7 +65,7 @@ def read_lines(folder: Path, name: str) -> list[dict[str, Any]]:
     """
     path = folder / f"{name}.jsonl.gz"
     if not path.exists():
-        raise SystemExit(f"{path} is missing: give the folder of the routing data with --data")
+        raise SystemExit(f"{path} is missing: name the folder that has the routing data")
     with gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:
         return [json.loads(line) for line in file]
 
