@@ -51,7 +51,14 @@ def test_hours_are_those_at_the_traffic_there_is():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.001, "4 s"), (0.02, "2 min"), (0.5, "30 min"), (6.2, "6 h"), (100, "4 days"), (math.inf, "no end")],
+    [
+        (0.001, "4 s"),
+        (0.02, "2 min"),
+        (0.5, "30 min"),
+        (6.2, "6 h"),
+        (100, "4 days"),
+        (math.inf, "no end"),
+    ],
 )
 def test_times_are_said_as_people_do(value, text):
     assert hours_text(value).startswith(text)
