@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from reshore.config import LimitsConfig
 from reshore.errors import RequestError
-from reshore.wire.jsonbody import parse_body, too_deep
+from reshore.wire.jsonbody import fitted, parse_body, too_deep
 
 LIMITS = LimitsConfig()
 
@@ -104,3 +105,26 @@ def test_a_limit_above_what_the_parser_stands_is_still_a_request_error() -> None
     deep = b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     with pytest.raises(RequestError, match="nested too deeply"):
         parse_body(deep, LimitsConfig(depth=1_000_000))
+
+
+class Wanted(Struct, forbid_unknown_fields=True):
+    route: str
+    steps: list[int] = []
+
+
+def test_a_body_becomes_what_it_is_to_be() -> None:
+    assert fitted({"route": "gpt-4o", "steps": [1, 5]}, Wanted) == Wanted("gpt-4o", [1, 5])
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"route": 1}, "route"),
+        ({"route": "a", "steps": [1, "x"]}, "steps[1]"),
+        ({"rout": "a"}, None),
+    ],
+)
+def test_a_field_that_does_not_fit_is_named(body: dict[str, Any], param: str | None) -> None:
+    with pytest.raises(RequestError) as caught:
+        fitted(body, Wanted)
+    assert caught.value.param == param

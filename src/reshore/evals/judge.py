@@ -35,6 +35,8 @@ Silence = Literal[
 # Characters. Together some 5,000 tokens of English, which fits a context of 8,192 with the reply.
 _LONGEST_REQUEST = 8000
 _LONGEST_ANSWER = 6000
+# Of a reply: a short reason and a word; models that think first take more.
+MOST_TOKENS = 2048
 # A winner that is so many times as long as the other may have won by its length.
 SUSPICIOUS = 2.0
 

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from reshore.backends.answer import Measured
 from reshore.clock import Clock
 from reshore.errors import BackendTimeout, Overloaded
-from reshore.evals.judge import FORMAT, Form
+from reshore.evals.judge import FORMAT, MOST_TOKENS, Form
 from reshore.routing.journal import Journal
 from reshore.routing.shadow import Occupied
 from reshore.types import (
@@ -26,8 +26,6 @@ from reshore.types import (
     Target,
 )
 
-# A short reason and a word; models that think first take more.
-_MOST_TOKENS = 2048
 _LOOK_S = 0.25
 # How long to wait for engines; longer, and pairs that need no judge would find no room behind it.
 _PATIENCE_S = 15.0
@@ -77,7 +75,7 @@ class BackendAsks:
             messages=tuple(messages),
             response_format=FORMAT if form == "json" else ResponseFormat(),
             # Models that think refuse a temperature; they have refused the format before.
-            sampling=Sampling(temperature=0.0 if form == "json" else None, max_tokens=_MOST_TOKENS),
+            sampling=Sampling(temperature=0.0 if form == "json" else None, max_tokens=MOST_TOKENS),
         )
         self._running += 1
         line = Journal(self._clock, request_id=request_id).begin("judge", self._target)

@@ -12,10 +12,9 @@ from reshore.evals.gathering import Record
 from reshore.evals.scoring import Judged
 from reshore.ledger.entry import PairTexts
 from reshore.routing.paired import Paired
-from reshore.routing.watches import PairVerdict
+from reshore.routing.watches import swapped
 from reshore.types import Target
 
-_OTHER_SIDE: dict[PairVerdict, PairVerdict] = {"win": "loss", "loss": "win"}
 _QUALITY = {True: 1.0, False: 0.0, None: None}
 
 
@@ -43,7 +42,7 @@ def _record(item: Item, place: int) -> Record | None:
             arrived_s=answers[local].wall_s,
             local=second if local else first,
             cloud=second if cloud else first,
-            verdict=verdict if local else _OTHER_SIDE.get(verdict, verdict),
+            verdict=verdict if local else swapped(verdict),
             by=item.compared[place - 1].by,
             local_quality=_quality(item.judged[local]),
             cloud_quality=_quality(item.judged[cloud]),

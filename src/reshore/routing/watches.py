@@ -16,9 +16,17 @@ from reshore.stats.wager import Wager, bounds
 
 PairVerdict = Literal["win", "tie", "loss", "undecided"]
 
-_SCORE = {"win": 1.0, "tie": 0.0, "loss": -1.0}
+# What a decided pair is worth; `net_win` is the mean.
+SCORES: dict[PairVerdict, float] = {"win": 1.0, "tie": 0.0, "loss": -1.0}
+# From the other side's view.
+_SWAPPED: dict[PairVerdict, PairVerdict] = {"win": "loss", "loss": "win"}
 # The other side's quantile is looked up again when it has so many more values.
 _FRESH = 1.05
+
+
+def swapped(verdict: PairVerdict) -> PairVerdict:
+    """What a verdict is from the other side's view."""
+    return _SWAPPED.get(verdict, verdict)
 
 
 class Reading(Struct, frozen=True, kw_only=True):
@@ -93,8 +101,8 @@ class PairWatch(Struct, kw_only=True):
             case "undecided":
                 self.undecided += 1
                 return
-        self.better.update(_SCORE[verdict])
-        self.worse.update(_SCORE[verdict])
+        self.better.update(SCORES[verdict])
+        self.worse.update(SCORES[verdict])
 
     def to_go(self, alpha: float) -> float:
         """Pairs until the net win is certainly above the margin, if they go on like this.

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 from starlette.datastructures import QueryParams
 from starlette.routing import BaseRoute, Route
 
-from reshore.errors import RequestError, RouteNotFound
+from reshore.errors import RouteNotFound
 from reshore.evals.live.standing import Overview, standing
 from reshore.ledger.entry import PairTexts
 from reshore.routing.paired import Paired
 from reshore.server.endpoint import Endpoint
 from reshore.server.exchange import Exchange
 from reshore.server.services import Services
-
-T = TypeVar("T")
+from reshore.wire.jsonbody import fitted
 
 
 class Reset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,7 +89,7 @@ class BeginAnew(Endpoint):
     """`POST /admin/evaluation/reset` `{"route": "gpt-4o-mini"}`: forget what is known of it."""
 
     async def answer(self, exchange: Exchange) -> None:
-        wish = await _read(exchange, self._services, Reset)
+        wish = fitted(await exchange.json(self._services.config.limits), Reset)
         evaluation = self._services.evaluation
         if evaluation is None:
             raise RouteNotFound("evaluation is switched off (evaluation.enabled)")
@@ -106,22 +104,8 @@ class TakePairs(Endpoint):
     """
 
     async def answer(self, exchange: Exchange) -> None:
-        given = await _read(exchange, self._services, ComparedPairs)
+        given = fitted(await exchange.json(self._services.config.limits), ComparedPairs)
         for each in given.pairs:
             paired = msgspec.structs.replace(each.paired, source="compare", answered=None)
             self._services.ledger.record_pair(paired, key=exchange.key, texts=each.texts)
         await exchange.reply(200, msgspec.json.encode({"taken": len(given.pairs)}))
-
-
-async def _read(exchange: Exchange, services: Services, kind: type[T]) -> T:
-    """The request's body.
-
-    Raises:
-        RequestError: an unknown field, or one of the wrong type.
-    """
-    body: dict[str, Any] = await exchange.json(services.config.limits)
-    try:
-        return msgspec.convert(body, kind)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$.")
-        raise RequestError(f"{message}.", param=path.rstrip("`") or None) from error

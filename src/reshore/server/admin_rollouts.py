@@ -46,9 +46,7 @@ class Start(Operating):
 
     async def answer(self, exchange: Exchange) -> None:
         wish = await self._wish(exchange, StartRollout)
-        inventory = self._services.inventory
-        if inventory.stale:  # whether its model is installed must be known
-            await inventory.refresh()
+        await self._look()  # whether its model is installed must be known
         await self._tell(exchange, await self._services.rollouts.start(wish))
 
 

@@ -28,7 +28,7 @@ from reshore.server.endpoint import Endpoint
 from reshore.server.exchange import Exchange
 from reshore.server.inbound import header_reader, read_pin
 from reshore.server.services import Services
-from reshore.wire.jsonbody import parse_body
+from reshore.wire.jsonbody import fitted, parse_body
 
 W = TypeVar("W", bound=Struct)
 
@@ -59,7 +59,7 @@ class Operating(Endpoint):
         self._operator = Operator(services.routes, services.dispatcher.breakers)
 
     async def _look(self) -> None:
-        """See what is installed, for warnings about what is not."""
+        """See what is installed, where that is not known any more."""
         if self._services.inventory.stale:
             await self._services.inventory.refresh()
 
@@ -93,11 +93,7 @@ class Operating(Endpoint):
         body = parse_body(raw, self._services.config.limits) if raw else {}
         if exchange.key is not None:
             body.setdefault("author", f"key {exchange.key}")
-        try:
-            return msgspec.convert(body, kind)
-        except msgspec.ValidationError as error:
-            message, _, path = str(error).partition(" - at `$.")
-            raise RequestError(f"{message}.", param=path.rstrip("`") or None) from error
+        return fitted(body, kind)
 
 
 class Show(Operating):

@@ -37,7 +37,8 @@ def non_inferior(difference: Interval, margin: float) -> Verdict:
 
     Args:
         difference: of new minus old, higher being better.
-        margin: how much worse is still good enough, 0 or more, in the unit of the difference.
+        margin: how much worse is still good enough, in the unit of the difference; below 0 the new
+            side has to be so much better.
     """
     if difference.low > -margin:
         return "passed"

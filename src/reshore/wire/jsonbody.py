@@ -12,12 +12,14 @@ import re
 from array import array
 from contextlib import suppress
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from reshore.config import LimitsConfig
 from reshore.errors import EmptyBody, RequestError
+
+T = TypeVar("T")
 
 _NOT_QUOTES_OR_BRACKETS = bytes(set(range(256)) - set(b'"[]{}'))
 _CURLY = bytes.maketrans(b"[]", b"{}")
@@ -46,6 +48,19 @@ def parse_body(body: bytes, limits: LimitsConfig) -> dict[str, Any]:
             code="invalid_type",
         )
     return value
+
+
+def fitted(body: dict[str, Any], kind: type[T]) -> T:
+    """A body as the struct that it is to be.
+
+    Raises:
+        RequestError: an unknown field, or one of the wrong type; `param` says which.
+    """
+    try:
+        return msgspec.convert(body, kind)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$.")
+        raise RequestError(f"{message}.", param=path.rstrip("`") or None) from error
 
 
 def parse_json(text: bytes, depth: int, *, what: str, param: str | None = None) -> Any:

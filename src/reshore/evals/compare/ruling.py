@@ -15,12 +15,10 @@ from reshore.evals.compare.prompts import Prompt
 from reshore.evals.compare.running import Asks
 from reshore.evals.compare.summary import Answers
 from reshore.evals.deciding import Decider, Parties
-from reshore.evals.judge import FORMAT, SCHEMA, Form
+from reshore.evals.judge import FORMAT, MOST_TOKENS, SCHEMA, Form
 from reshore.evals.scoring import Compared
 from reshore.types import ChatRequest, Message
 
-# A short reason and a word; models that think first take more.
-_MOST_TOKENS = 2048
 _FORMAT = {
     "type": "json_schema",
     "json_schema": {"name": FORMAT.name, "schema": SCHEMA, "strict": True},
@@ -121,7 +119,7 @@ def _model(answer: Answer) -> str:
 def _prompt(messages: Sequence[Message], form: Form) -> Prompt:
     body: dict[str, Any] = {
         "messages": [{"role": turn.role, "content": turn.text} for turn in messages],
-        "max_completion_tokens": _MOST_TOKENS,
+        "max_completion_tokens": MOST_TOKENS,
     }
     if form == "json":
         # Models that think refuse a temperature; they have refused the format before.

@@ -14,12 +14,10 @@ from msgspec import Struct, field, structs
 from reshore.evals.answered import fault
 from reshore.evals.live.conversations import Conversations
 from reshore.routing.paired import Paired
-from reshore.routing.watches import PairVerdict
+from reshore.routing.watches import SCORES, PairVerdict
 from reshore.stats.detector import Detector
 from reshore.stats.quantiles import QuantileSequence
 from reshore.types import Attempt, Side, Target
-
-SCORES: dict[PairVerdict, float] = {"win": 1.0, "tie": 0.0, "loss": -1.0}
 
 
 class Latency(Struct, kw_only=True):

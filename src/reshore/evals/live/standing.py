@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from reshore.evals.live.evidence import Evidence, Latency, SideWatch
-from reshore.stats.interval import Interval, Verdict
+from reshore.stats.interval import Interval, Verdict, non_inferior
 from reshore.stats.quantiles import QuantileSequence
 from reshore.stats.wager import Wager, bounds
 from reshore.types import Side
@@ -133,7 +133,7 @@ def standing(evidence: Evidence, *, level: float, alpha: float = ALPHA) -> Stand
     pairs = evidence.decided
     within = bounds(((1.0, wins), (0.0, ties), (-1.0, losses)), -1, 1, alpha=alpha / 2)
     level = evidence.drift.level if evidence.drift else level
-    verdict = _verdict(within, level)
+    verdict = non_inferior(within, -level)
     return Standing(
         route=evidence.route,
         local=evidence.local.model,
@@ -154,12 +154,6 @@ def standing(evidence: Evidence, *, level: float, alpha: float = ALPHA) -> Stand
         sides={side: _side(watch, alpha) for side, watch in evidence.sides.items()},
         drift=_drift(evidence),
     )
-
-
-def _verdict(within: Interval, level: float) -> Verdict:
-    if within.low > level:
-        return "passed"
-    return "failed" if within.high < level else "open"
 
 
 def _to_go(evidence: Evidence, level: float, alpha: float) -> int | None:

@@ -6,12 +6,10 @@ from reshore.evals.rollouts.inbox import Seen
 from reshore.evals.rollouts.kept import Kept
 from reshore.routing.paired import Paired
 from reshore.routing.rollout_moves import Move
-from reshore.routing.watches import PairVerdict
+from reshore.routing.watches import swapped
 
 # More conversations than that are not told apart within a step.
 _CONVERSATIONS = 50_000
-
-_SWAPPED: dict[PairVerdict, PairVerdict] = {"win": "loss", "loss": "win"}
 
 
 def hear(kept: Kept, item: Seen | Paired, now_s: float) -> Move | None:
@@ -38,5 +36,5 @@ def _compared(kept: Kept, pair: Paired, now_s: float) -> Move | None:
         if len(known) < _CONVERSATIONS:
             known.add(pair.conversation)
     if kept.rollout.plan.to == "cloud":
-        verdict = _SWAPPED.get(verdict, verdict)
+        verdict = swapped(verdict)
     return kept.rollout.pair(verdict, now_s, arrived_s=pair.arrived_s)
