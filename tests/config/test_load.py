@@ -64,7 +64,7 @@ def test_a_keep_alive_that_is_neither_is_no_silent_default(tmp_path: Path) -> No
         ("[engine]\nthreads = -1\n", "engine.threads"),
         ("[engine]\nkind = 'vllm'\n", "engine.kind"),
         ("[pool]\nkeep_alive = 'soon'\n", "'soon' is not a duration"),
-        ("[models.a]\nthread = 1\n", "Did you mean models[...].threads?"),
+        ("[models.a]\nthread = 1\n", "Did you mean models.a.threads?"),
         ("[engine\n", "reshore.toml"),
     ],
 )

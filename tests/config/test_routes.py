@@ -26,7 +26,7 @@ def test_a_route_is_a_policy_or_a_table(tmp_path: Path) -> None:
 
 
 def test_an_unknown_key_of_a_route_is_named_with_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"routes\[\.\.\.\]\.polcy: .*Did you mean .*policy"):
+    with pytest.raises(ConfigError, match=r"routes\.gpt-4o\.polcy: .*Did you mean .*policy"):
         read(tmp_path, '[routes."gpt-4o"]\npolicy = "local"\npolcy = "cloud"\n')
 
 

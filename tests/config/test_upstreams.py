@@ -54,7 +54,7 @@ def test_limits_are_as_usual_for_the_kind_unless_set(tmp_path: Path) -> None:
         ('url = "https://api.example/v1?key=sk-secret"', "key_file"),
         ('key = "sk-secret"', "keys are not kept in reshore.toml"),
         ('keys = ["sk-secret"]', "RESHORE_UPSTREAM_<NAME>_KEY"),
-        ("first_token_timeout = 3", "Did you mean upstreams[...].first_token_timeout_s?"),
+        ("first_token_timeout = 3", "Did you mean upstreams.cloud.first_token_timeout_s?"),
     ],
 )
 def test_a_wrong_upstream_says_what_to_do_and_shows_no_key(
@@ -64,6 +64,12 @@ def test_a_wrong_upstream_says_what_to_do_and_shows_no_key(
         loaded(tmp_path, f"[upstreams.cloud]\n{lines}\n")
     assert says in str(caught.value)
     assert "sk-secret" not in str(caught.value)
+
+
+def test_the_upstream_that_is_wrong_is_named(tmp_path: Path) -> None:
+    lines = '[upstreams.one]\nurl = "http://a"\n[upstreams.two]\nurl = "ftp://b"\n'
+    with pytest.raises(ConfigError, match=r"reshore\.toml: upstreams\.two: url must be that"):
+        loaded(tmp_path, lines)
 
 
 @pytest.mark.parametrize("name", ["local", "Cloud", "a.b", "ä", "x" * 33])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -31,6 +32,9 @@ DEFAULT = "default"
 HOME_VARIABLE = "RESHORE_HOME"
 # Variables that are ours but are no settings of the server.
 _NOT_SETTINGS = frozenset({HOME_VARIABLE, SECRET_VARIABLE})
+# What msgspec says for the name of an entry, and names that TOML takes without quotes.
+_SOME = "[...]"
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class Layers(Struct, frozen=True, kw_only=True):
@@ -83,7 +87,22 @@ class Layers(Struct, frozen=True, kw_only=True):
             dotted = f"{dotted}.{unknown[1]}".lstrip(".")
             text = f"unknown key.{nearest(dotted)}"
         key = dotted.partition("[")[0]  # `origins[0]` was set with `origins`
+        entry = self._entry(key, message) if dotted.startswith(f"{key}{_SOME}") else None
+        if entry is not None:
+            named = f"{key}.{entry if _BARE.fullmatch(entry) else json.dumps(entry)}"
+            dotted, text = (each.replace(f"{key}{_SOME}", named) for each in (dotted, text))
         return f"{self.places.get(key, self.file)}: {dotted}: {text}"
+
+    def _entry(self, table: str, message: str) -> str | None:
+        """Which entry of a table is meant by what msgspec says of one; None if none alone is."""
+        entries = self.tree.get(table)
+        for name, value in entries.items() if isinstance(entries, Mapping) else ():
+            try:
+                msgspec.convert({table: {name: value}}, Config, strict=False, dec_hook=_decode)
+            except msgspec.ValidationError as error:
+                if str(error) == message:
+                    return str(name)
+        return None
 
 
 def load(
