@@ -106,6 +106,7 @@ async def test_a_function_of_a_module_is_called(
     [
         (python("print('maybe')"), "'maybe', which is no verdict"),
         (python(""), "no verdict"),
+        (python("print('{\"why\":' + '[' * 100_000)"), "no verdict"),
         (python('print(\'{"better": "third"}\')'), "no verdict"),
         (python("print('{\"first\": 1}')"), "neither `better` nor both scores"),
         (python("print('{}')"), "neither `better` nor both scores"),

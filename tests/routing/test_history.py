@@ -96,6 +96,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "cut": lambda path: path.write_bytes(path.read_bytes()[:50]),
     "empty": lambda path: path.write_bytes(b""),
     "binary": lambda path: path.write_bytes(b"\xff\x00"),
+    "no end": lambda path: path.write_bytes(b'{"snapshot":' + b"[" * 100_000),
     "no object": lambda path: path.write_bytes(b"[]"),
     "a changed weight": _flip,
     "another version": _swap,

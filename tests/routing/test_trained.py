@@ -153,6 +153,9 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text('{"version": 2}')
     with pytest.raises(LearnError, match=r"mine\.json is damaged .*train the router again"):
         trained.load("mine")
+    (tmp_path / "mine.json").write_text('{"x":' + "[" * 100_000)
+    with pytest.raises(LearnError, match=r"mine\.json is damaged .*train the router again"):
+        trained.load("mine")
     (tmp_path / "folder.json").mkdir()
     with pytest.raises(LearnError, match=r"folder\.json cannot be read"):
         trained.load("folder")

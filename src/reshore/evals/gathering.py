@@ -186,7 +186,7 @@ def _content(prompt: str) -> Content | None:
     """None: it was JSON, and is no longer whole."""
     try:
         body = msgspec.json.decode(prompt)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         if prompt.lstrip().startswith("{"):
             return None
         return Content(turns=(Turn("user", prompt),))

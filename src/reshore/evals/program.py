@@ -121,7 +121,7 @@ class Program:
             return Compared(result=_RESULTS[text], by=OWN if text != "unknown" else "")
         try:
             verdict = msgspec.json.decode(text, type=_Verdict)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             shown = text if len(text) <= 60 else f"{text[:57]}..."
             raise self._failed(
                 f"it printed {shown!r}, which is no verdict ({error}); print first, second, tie or "

@@ -113,7 +113,7 @@ class History:
             ) from error
         except OSError as error:
             raise _unusable("read", path, error) from error
-        except (msgspec.MsgspecError, ConfigError, ValueError) as error:
+        except (ConfigError, ValueError, RecursionError) as error:
             raise HistoryError(f"{path} is damaged ({error}); use another version") from error
 
     def newest(self) -> Iterator[Snapshot | Damaged]:

@@ -105,7 +105,7 @@ class TrainedRouters:
             ) from error
         except OSError as error:
             raise LearnError(f"{path} cannot be read: {error.strerror or error}.") from error
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise LearnError(f"{path} is damaged ({error}); train the router again.") from error
         return LearnedRouter(model)
 

@@ -68,6 +68,7 @@ LATENCY = {"p50": {"share": 0.5, "values": 1, "bins": {"999999999": 1}}}
         b'{"format":1,"evidence":[]}',
         b'{"format":2,"evidence":{}}',
         b"[" * 100_000,
+        b'{"format":1,"evidence":' + b"[" * 100_000,
         changed(wins="many"),
         changed(local={"side": "elsewhere", "backend": "", "model": ""}),
         changed(drift={**DRIFT, "detector": {**DRIFT["detector"], "sums": [1.0]}}),

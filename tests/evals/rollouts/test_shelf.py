@@ -41,6 +41,7 @@ def test_what_is_read_is_what_was_written(tmp_path: Path, kept: Kept) -> None:
         lambda body: b"",
         lambda body: b"\xff" * 100,
         lambda body: b"[" * 100_000,
+        lambda body: b'{"rollout":' + b"[" * 100_000,
         lambda body: body.replace(b'"note":""', b'"note":"x"'),
         lambda body: body.replace(b'"format":1', b'"format":2'),
     ],

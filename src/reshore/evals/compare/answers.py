@@ -142,7 +142,7 @@ class AnswerFile:
         for line in lines:
             try:
                 yield decoder.decode(line)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 foreign += 1
         if foreign > 1 and foreign > len(lines) / 2:
             raise CompareError(

@@ -175,11 +175,11 @@ class LabelFile:
             raise CompareError(f"cannot read {self._path}: {error.strerror}") from error
         self._torn = bool(torn)
         decoder = msgspec.json.Decoder(Label)
-        foreign: msgspec.DecodeError | None = None
+        foreign: Exception | None = None
         for line in lines:
             try:
                 yield decoder.decode(line)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, RecursionError) as error:
                 # One that a kill cut short was never said to be kept.
                 foreign = error
         if foreign is not None and not self._known:

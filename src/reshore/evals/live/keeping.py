@@ -27,6 +27,15 @@ _ASIDE = ".damaged"
 # Of one file; ours have some 200 KB at most.
 _MOST_BYTES = 4 * 1024 * 1024
 _MOST_FILES = 1024
+# What damaged evidence can raise, also one that is nested without an end.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AssertionError,
+    RecursionError,
+)
 
 
 class _File(Struct, frozen=True, kw_only=True):
@@ -67,7 +76,7 @@ class Keeping:
         for path in paths:
             try:
                 found.append(_read(path))
-            except (OSError, ValueError, ArithmeticError, LookupError, AssertionError) as error:
+            except _UNREADABLE as error:
                 log.error("%s is damaged, and what it knew is lost: %s", path, error)
                 if set_aside:
                     self._set_aside(path)

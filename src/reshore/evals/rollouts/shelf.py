@@ -20,6 +20,8 @@ from reshore.models.disk import write_atomic
 
 FORMAT = 1
 DAMAGED = ".damaged"
+# What a damaged file can raise, also one that is nested without an end.
+_UNREADABLE = (OSError, ConfigError, ValueError, IndexError, RecursionError)
 
 
 class _File(Struct, frozen=True, kw_only=True):
@@ -53,7 +55,7 @@ class Shelf:
         for number, path in self._files():
             try:
                 found.append(_decoded(path.read_bytes(), number))
-            except (OSError, msgspec.MsgspecError, ConfigError, ValueError, IndexError) as error:
+            except _UNREADABLE as error:
                 problems.append(self._set_aside(path, error))
         return found, problems
 
