@@ -24,7 +24,7 @@ from reshore.routing.operating import SetRoute
 from reshore.routing.parsing import parse_policy
 from reshore.routing.policy import Route
 from reshore.routing.trained import TrainedRouters
-from tests.cli.conftest import execute
+from tests.cli.conftest import execute, install
 from tests.cli.test_docs import PAGE
 from tests.cli.test_routing_page import _BLOCK, DOCS, _fits, _lines
 from tests.evals.gathered import paired
@@ -364,6 +364,7 @@ def test_one_that_is_certainly_worse_is_not_put_live_unless_forced(config, cli):
 def test_what_the_page_shows_is_what_happens(home, capsys):
     """But for the numbers: those of a training differ a little between machines."""
     page = (DOCS / "learned-router.md").read_text(encoding="utf-8")
+    install(home, "llama3.2")
     commands = 0
     for is_file, _, text in _BLOCK.findall(page):
         if is_file:

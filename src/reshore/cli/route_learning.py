@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from msgspec import Struct
@@ -81,7 +81,7 @@ def train(
         float, typer.Option(min=0.5, max=0.999, help="How sure the target is to hold.")
     ] = 0.95,
     reads: Annotated[
-        Literal["prompt", "answer"],
+        Reads,
         typer.Option(help="prompt: for hybrid; answer: the local one too, for cascade."),
     ] = "prompt",
     local: Local = None,

@@ -17,7 +17,7 @@ import random
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -29,7 +29,7 @@ from sklearn.linear_model import Ridge
 from reshore.evals.pairs import Pair
 from reshore.routing.complexity import Rules
 from reshore.routing.content import Content, Turn
-from reshore.routing.learned import LearnedModel, Sign, Term
+from reshore.routing.learned import LearnedModel, Reads, Sign, Term
 from reshore.routing.signs import answer_signs, prompt_signs, terms
 
 # Chosen by cross-validation on the labels of docs/learned-router.md, one set of values for all.
@@ -48,7 +48,7 @@ class Job(Struct, frozen=True, kw_only=True):
     """What is to be trained; the pairs are those of the training alone."""
 
     pairs: tuple[Pair, ...]
-    reads: Literal["prompt", "answer"] = "prompt"
+    reads: Reads = "prompt"
 
 
 def main() -> None:
@@ -91,7 +91,7 @@ class _Fitted:
         self,
         texts: Sequence[set[str]],
         names: Sequence[str],
-        reads: Literal["prompt", "answer"],
+        reads: Reads,
         levels: Sequence[float],
     ) -> LearnedModel:
         """As a decision needs it; `texts` are those of the training."""

@@ -7,7 +7,6 @@ import random
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Literal
 
 import msgspec
 from msgspec import Struct, structs
@@ -16,7 +15,7 @@ from reshore.errors import LearnError
 from reshore.evals.calibration import Goal, calibrate
 from reshore.evals.pairs import Pair
 from reshore.routing.content import Content, Turn
-from reshore.routing.learned import LearnedModel, LearnedRouter
+from reshore.routing.learned import LearnedModel, LearnedRouter, Reads
 
 # Fewer say nothing, whatever comes out.
 LEAST_PAIRS = 100
@@ -27,13 +26,13 @@ class _Job(Struct, frozen=True, kw_only=True):
     """As `fitting.Job`, whose module cannot be imported without the extra."""
 
     pairs: tuple[Pair, ...]
-    reads: Literal["prompt", "answer"]
+    reads: Reads
 
 
 async def learn(
     pairs: Sequence[Pair],
     *,
-    reads: Literal["prompt", "answer"] = "prompt",
+    reads: Reads = "prompt",
     goal: Goal | None = None,
 ) -> LearnedModel:
     """Train a router; with a goal, three tenths of the pairs are held back to set its threshold.
@@ -70,7 +69,7 @@ async def learn(
     return structs.replace(model, calibration=calibration)
 
 
-async def _fit(pairs: Sequence[Pair], reads: Literal["prompt", "answer"]) -> LearnedModel:
+async def _fit(pairs: Sequence[Pair], reads: Reads) -> LearnedModel:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "reshore.evals.fitting"),
         stdin=asyncio.subprocess.PIPE,

@@ -124,7 +124,7 @@ class Evaluation:
             self._no_pair["one side"] += 1
         else:
             said = result.said.size if result.said else 0
-            self._worker.offer(result, result.sample.size_bytes + first.size + said)
+            self._worker.offer(result, result.sample.held_bytes + said)
 
     def record(self, outcome: Outcome) -> None:
         """A request ended: how the sides did that were asked, where its route is evaluated."""
