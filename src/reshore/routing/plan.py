@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from reshore.routing.content import Content
 from reshore.routing.learned import LearnedRouter
-from reshore.types import Decision, Target
+from reshore.types import Decision, Side, Target
 
 # Why another target is tried: any failure of a backend; a time limit; a full queue, 429, 503 or
 # no memory; a prompt longer than the context; something the target cannot do or is not there.
@@ -81,7 +81,7 @@ class CascadePlan(Struct, frozen=True, kw_only=True, tag=True):
     agree_with: Target | None = None
     min_logprob: float = -1.0
     budget_ms: float = 10_000.0
-    late: Literal["local", "cloud"] = "cloud"
+    late: Side = "cloud"
     referee: Referee | None = None
 
 
