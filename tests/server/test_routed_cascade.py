@@ -122,6 +122,7 @@ async def test_a_client_that_hangs_up_frees_the_engine(home: Path) -> None:
             if it.server.app.services.pool.present() == 2:
                 break
             await asyncio.sleep(0.02)
+        assert it.server.app.services.pool.present() == 2
         task.cancel()
         await it.server.recorded(1)
         assert it.server.app.services.pool.present() == 0
