@@ -37,9 +37,7 @@ def test_an_answer_that_ended_by_itself_passes(reason: Any, ok: bool | None) -> 
 
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
 def test_an_answer_that_was_cut_off_fails(reason: Any) -> None:
-    check = check_finish(said("a", reason=reason))
-    assert check.ok is False
-    assert check.strength == "proof"
+    assert check_finish(said("a", reason=reason)).ok is False
 
 
 @pytest.mark.parametrize(("limit", "ok"), [(1, None), (32, None), (33, False), (-1, False)])

@@ -67,7 +67,7 @@ def check_arithmetic(said: Said) -> Check:
     wrong = judged.count(False)
     if wrong:
         of = f"{wrong} of {len(judged)} statements" if len(judged) > 1 else "the only statement"
-        return Check(name="arithmetic", ok=False, detail=f"{of} wrong", strength="proof")
+        return Check(name="arithmetic", ok=False, detail=f"{of} wrong")
     return Check(name="arithmetic", ok=True if judged and said.ended else None)
 
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from msgspec import Struct
 
 from reshore.types import ChatRequest, CompletionRequest, FinishReason, TokenLogprob, ToolCall
-
-Strength = Literal["proof", "sign"]
 
 
 class Said(Struct, frozen=True, kw_only=True):
@@ -34,10 +30,8 @@ class Check(Struct, frozen=True, kw_only=True):
         ok: None where it cannot say: not yet, or not of such an answer.
         detail: why, in a few words. It ends up in headers, logs and the ledger, so it repeats
             nothing of an answer but phrases that the check itself looks for.
-        strength: whether a failure proves that the answer is not what was asked, or is a sign.
     """
 
     name: str
     ok: bool | None = None
     detail: str = ""
-    strength: Strength = "sign"

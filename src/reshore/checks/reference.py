@@ -27,10 +27,10 @@ def check_reference(said: Said, references: Sequence[str], match: Match = "final
     """
     found = [_matches(said.text, reference, match) for reference in references]
     if True in found:
-        return Check(name="reference", ok=True, strength="proof")
+        return Check(name="reference", ok=True)
     if None in found or not found:
         return Check(name="reference", detail="prose cannot be matched")
-    return Check(name="reference", ok=False, detail="not the reference", strength="proof")
+    return Check(name="reference", ok=False, detail="not the reference")
 
 
 def normalised(text: str) -> str:

@@ -19,12 +19,12 @@ def check_finish(said: Said) -> Check:
     """Whether it ended by itself; None where the client asked for a few tokens only."""
     reason = said.finish_reason
     if reason == "content_filter":
-        return Check(name="finish", ok=False, detail="filtered", strength="proof")
+        return Check(name="finish", ok=False, detail="filtered")
     if reason == "length":
         limit = said.request.sampling.max_tokens
         if limit is not None and 0 <= limit <= _FEW_TOKENS:
             return Check(name="finish", detail=f"{limit} tokens were asked for")
-        return Check(name="finish", ok=False, detail="cut off by its length", strength="proof")
+        return Check(name="finish", ok=False, detail="cut off by its length")
     return Check(name="finish", ok=None if reason is None else True)
 
 
@@ -34,7 +34,7 @@ def check_empty(said: Said) -> Check:
         return Check(name="empty", ok=True)
     if isinstance(said.request, CompletionRequest) and said.request.suffix is not None:
         return Check(name="empty")
-    return Check(name="empty", ok=False, detail="no text", strength="proof")
+    return Check(name="empty", ok=False, detail="no text")
 
 
 def check_json(said: Said) -> Check:
@@ -45,10 +45,10 @@ def check_json(said: Said) -> Check:
     schema = wanted.schema if wanted.kind == "json_schema" else {"type": "object"}
     found = violations(True if schema is None else schema, said.text)
     if not found:
-        return Check(name="json", ok=True, strength="proof")
+        return Check(name="json", ok=True)
     is_json = not found[0].startswith("not JSON")
     problem = "does not fit the schema" if is_json else "not JSON"
-    return Check(name="json", ok=False, detail=problem, strength="proof")
+    return Check(name="json", ok=False, detail=problem)
 
 
 def check_tools(said: Said) -> Check:
@@ -58,7 +58,7 @@ def check_tools(said: Said) -> Check:
         return Check(name="tools")
     problem = next(_tool_problems(request, said), None)
     if problem is not None:
-        return Check(name="tools", ok=False, detail=problem, strength="proof")
+        return Check(name="tools", ok=False, detail=problem)
     return Check(name="tools", ok=True if said.tool_calls else None)
 
 

@@ -31,9 +31,9 @@ def same_calls(one: Sequence[ToolCall], other: Sequence[ToolCall], *, coerce: bo
 def check_calls(said: Said, expected: Sequence[ToolCall]) -> Check:
     """Whether an answer makes the calls that were expected, types coerced."""
     if same_calls(said.tool_calls, expected, coerce=True):
-        return Check(name="calls", ok=True, strength="proof")
+        return Check(name="calls", ok=True)
     detail = "other calls than expected" if said.tool_calls else "no calls"
-    return Check(name="calls", ok=False, detail=detail, strength="proof")
+    return Check(name="calls", ok=False, detail=detail)
 
 
 def _call(call: ToolCall, coerce: bool) -> tuple[str, Any]:

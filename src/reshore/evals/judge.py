@@ -37,8 +37,6 @@ _LONGEST_REQUEST = 8000
 _LONGEST_ANSWER = 6000
 # Of a reply: a short reason and a word; models that think first take more.
 MOST_TOKENS = 2048
-# A winner that is so many times as long as the other may have won by its length.
-SUSPICIOUS = 2.0
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -90,14 +88,12 @@ class Ruling(Struct, frozen=True, kw_only=True):
         by: the judge, with its model; "" where it decided nothing.
         silence: why it did not; "" where it did.
         detail: the same in words.
-        longer: the better one is more than twice as long as the other: worth a look.
     """
 
     result: Result
     by: str = ""
     silence: Silence = ""
     detail: str = ""
-    longer: bool = False
 
 
 class _Verdict(Struct, forbid_unknown_fields=True):
@@ -168,21 +164,18 @@ _SWAPPED: dict[Better, Better] = {"first": "second", "second": "first", "tie": "
 _RESULTS: dict[Better, Result] = {"first": "loss", "second": "win", "tie": "tie"}
 
 
-def ruled(one: Better | None, swapped: Better | None, by: str, sizes: tuple[int, int]) -> Ruling:
+def ruled(one: Better | None, swapped: Better | None, by: str) -> Ruling:
     """What both verdicts come to.
 
     Args:
         one: with the first answer first; `swapped`: with the second one first.
         by: the judge.
-        sizes: characters of the first answer and of the second one.
     """
     if one is None or swapped is None:
         return silent("unreadable", "the judge gave no verdict")
     if one != _SWAPPED[swapped]:
         return silent("inconsistent", "the judge contradicted itself in the other order")
-    winner, loser = sizes if one == "first" else sizes[::-1]
-    longer = one != "tie" and winner > SUSPICIOUS * loser
-    return Ruling(result=_RESULTS[one], by=by, longer=longer)
+    return Ruling(result=_RESULTS[one], by=by)
 
 
 def _conversation(request: ChatRequest) -> str:

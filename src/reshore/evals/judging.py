@@ -144,10 +144,9 @@ class Judge:
     ) -> Ruling:
         one = await self._verdict(request, first, second, request_id)
         if one is None:
-            return ruled(None, None, self.by, (0, 0))
+            return ruled(None, None, self.by)
         swapped = await self._verdict(request, second, first, request_id)
-        sizes = len(first.said.text), len(second.said.text)
-        return ruled(one, swapped, self.by, sizes)
+        return ruled(one, swapped, self.by)
 
     async def _verdict(
         self, request: ChatRequest, first: Heard, second: Heard, request_id: str

@@ -133,7 +133,7 @@ def _expected(given: Said, expected: Expected) -> Iterator[Check]:
     if expected.schema is not None:
         fits = not violations(expected.schema, given.text)
         detail = "" if fits else "does not fit the schema"
-        yield Check(name="schema", ok=fits, detail=detail, strength="proof")
+        yield Check(name="schema", ok=fits, detail=detail)
     if expected.pattern is not None:
         matches = re.search(expected.pattern, given.text) is not None
         yield Check(name="pattern", ok=matches, detail="" if matches else "pattern not found")

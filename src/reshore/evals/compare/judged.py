@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from reshore.evals.compare.report import Item, Report
-from reshore.evals.judge import SUSPICIOUS
 from reshore.evals.length import LengthEffect, Sized, length_effect
+
+# A winner that is more than so many times as long as the other may have won by its length.
+_SUSPICIOUS = 2.0
 
 
 class JudgeNotes(Struct, frozen=True, kw_only=True):
@@ -81,4 +83,4 @@ def _sized(item: Item, place: int, value: int) -> Sized:
 
 def _suspicious(sized: Sized) -> bool:
     won, lost = (sized.second, sized.first) if sized.value > 0 else (sized.first, sized.second)
-    return sized.value != 0 and won > SUSPICIOUS * lost
+    return sized.value != 0 and won > _SUSPICIOUS * lost
