@@ -128,6 +128,7 @@ def test_the_running_server_is_asked(server):
         "enabled": True,
         "standings": [],
         "dropped": {},
+        "unanswered": {},
         "judged": {},
     }
     ended = execute(server.home, "evaluation", "x", "--reset")

@@ -110,6 +110,13 @@ async def test_two_answers_of_one_side_are_no_pair(home: Path) -> None:
         assert overview["dropped"] == {"one side": 1}
 
 
+async def test_copies_that_nobody_answered_are_told(home: Path) -> None:
+    async with evaluated(home, HERE, "[shadow]\nqueue_bytes = 0\n") as (it, _):
+        await it.server.post(CHAT, chat_body(SAME, model="gpt-4o"))
+        overview = await told(it.server, "GET", "/admin/evaluation")
+        assert overview["unanswered"] == {"bytes": 1}
+
+
 CALL = {"name": "weather", "arguments": {"city": "Kyiv", "days": 2}}
 PIECES = (
     delta(
@@ -211,7 +218,9 @@ async def test_switched_off_nothing_is_kept_or_compared(home: Path) -> None:
         assert not services.shadows.compares
         await it.server.post(CHAT, ask())
         overview = await told(it.server, "GET", "/admin/evaluation")
-        assert overview == {"enabled": False, "standings": [], "dropped": {}, "judged": {}}
+        assert overview == {
+            "enabled": False, "standings": [], "dropped": {}, "unanswered": {}, "judged": {},
+        }  # fmt: skip
         await it.server.refusal("/admin/evaluation/reset", {"route": "gpt-4o"}, status=404)
     assert rows(home, "pairs") == []
     assert not (home / "evaluation").exists()

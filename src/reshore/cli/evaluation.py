@@ -90,12 +90,14 @@ def _print_all(overview: Overview) -> None:
         note(
             "no pair was compared yet; a route with `shadow(…)` makes some, see docs/evaluation.md"
         )
-    drops = ", ".join(f"{count} {reason}" for reason, count in overview.dropped.items() if count)
-    if drops:
-        note(f"not compared: {drops}")
-    rulings = ", ".join(f"{count} {what}" for what, count in overview.judged.items())
-    if rulings:
-        note(f"the judge: {rulings}")
+    for what, counts in (
+        ("copies without an answer", overview.unanswered),
+        ("not compared", overview.dropped),
+        ("the judge", overview.judged),
+    ):
+        listed = ", ".join(f"{count} {reason}" for reason, count in counts.items() if count)
+        if listed:
+            note(f"{what}: {listed}")
 
 
 def _row(each: Standing, now_s: float) -> tuple[str, ...]:

@@ -80,7 +80,10 @@ class Standings(Endpoint):
                 lambda: [standing(each, level=level) for each in known]
             )
             found = Overview(
-                standings=standings, dropped=evaluation.dropped(), judged=evaluation.judged()
+                standings=standings,
+                dropped=evaluation.dropped(),
+                unanswered=dict(self._services.shadows.state().dropped.items()),
+                judged=evaluation.judged(),
             )
         await exchange.reply(200, msgspec.json.encode(found))
 

@@ -113,12 +113,15 @@ class Overview(Struct, frozen=True, kw_only=True):
         enabled: False where nothing is compared.
         standings: by route, and of one route what was compared last first.
         dropped: answered copies that made no pair, by reason, since the server was started.
+        unanswered: copies that were dropped before that, of all routes: as a rule for `queue`, want
+            of room, for those for this machine wait until no client needs it.
         judged: what the judge was asked since then: `verdict`, or why it gave none, by count.
     """
 
     enabled: bool = True
     standings: list[Standing] = []
     dropped: dict[str, int] = {}
+    unanswered: dict[str, int] = {}
     judged: dict[str, int] = {}
 
 
