@@ -64,6 +64,13 @@ def test_a_request_that_is_not_there_is_not_found(cli, ledger):
     assert "there is no request 'req_nobody' in the ledger" in ended.err
 
 
+@pytest.mark.parametrize("option", [("--tail",), ("--side", "local"), ("--since", "7d")])
+def test_an_id_goes_with_no_filter(cli, ledger, option):
+    ended = cli("requests", "req_1", *option)
+    assert (ended.code, ended.out) == (2, "")
+    assert "an id means one request" in ended.err
+
+
 def test_an_answer_that_broke_off_is_told(cli, home):
     fill(settings(home), [outcome("a", error="Disconnected", wall_s=time.time())])
     assert "openai/gpt-4o-mini (Disconnected)" in cli("requests").out

@@ -92,6 +92,8 @@ def command(
 ) -> None:
     """Show the last requests, the newest at the bottom; or one, with everything that was tried."""
     check(side, status)
+    if request is not None and any((since, until, model, route, side, status, key, tail, file)):
+        raise Failure(ExitCode.USAGE, "an id means one request: it goes with --json alone")
     moment = now()
     since = since or (None if file else _LOOK_BACK)
     which = Filter(
