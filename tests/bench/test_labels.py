@@ -85,5 +85,5 @@ def test_a_pair_of_models_is_read_from_its_file(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"x\.jsonl\.gz is missing: .*--data"):
+    with pytest.raises(SystemExit, match=r"x\.jsonl\.gz is missing: .*folder"):
         read_lines(tmp_path, "x")
