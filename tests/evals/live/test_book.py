@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from reshore.evals.live.book import SAVE_S, Book
@@ -13,10 +15,10 @@ from tests.evals.live.made import CLOUD, LOCAL, OTHER, paired
 
 
 class Scene:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, keeping: Keeping | None = None) -> None:
         self.folder = folder
         self.clock = MovableClock()
-        self.book = Book(Keeping(folder), self.clock)
+        self.book = Book(keeping or Keeping(folder), self.clock)
 
     def pair(self, route: str = "gpt-4o", local: Target = LOCAL) -> None:
         evidence = self.book.open(route, local, CLOUD)
@@ -116,6 +118,34 @@ async def test_a_disk_that_fails_is_tried_again(tmp_path: Path) -> None:
     await scene.later()
     assert scene.kept() == {"gpt-4o": 1}
     await scene.book.aclose()
+
+
+class FailsOnce(Keeping):
+    """Its first write waits until it may fail."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.begun, self.may_fail = threading.Event(), threading.Event()
+
+    def save(self, files: Mapping[str, bytes]) -> None:
+        if not self.begun.is_set():
+            self.begun.set()
+            self.may_fail.wait()
+            raise OSError("the disk is full")
+        super().save(files)
+
+
+async def test_what_fails_to_be_written_at_the_end_is_written_once_more(tmp_path: Path) -> None:
+    keeping = FailsOnce(tmp_path)
+    scene = Scene(tmp_path, keeping)
+    scene.pair()
+    await scene.clock.advance(SAVE_S)
+    await asyncio.to_thread(keeping.begun.wait)
+    closing = asyncio.create_task(scene.book.aclose())
+    await asyncio.sleep(0)
+    keeping.may_fail.set()
+    await closing
+    assert scene.kept() == {"gpt-4o": 1}
 
 
 async def test_nothing_runs_when_nothing_changes(tmp_path: Path) -> None:

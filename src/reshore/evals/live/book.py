@@ -52,7 +52,7 @@ class Book:
             self._saving.cancel()
             await asyncio.gather(self._saving, return_exceptions=True)
         if self._writing is not None:  # a thread that has begun is not to be overtaken
-            await asyncio.wait([self._writing])
+            await asyncio.gather(self._writing, return_exceptions=True)
         await self._save()
 
     def all(self) -> list[Evidence]:
@@ -129,12 +129,19 @@ class Book:
         )
         try:
             await asyncio.shield(self._writing)
+        except asyncio.CancelledError:
+            # At the end: nobody hears what comes of it, so it is written once more.
+            self._put_back(changed, forgotten)
+            raise
         except OSError as error:
-            self._changed |= {key for key in changed if key in self._known}
-            self._forgotten |= forgotten
+            self._put_back(changed, forgotten)
             log.error("what evaluation knows could not be written, and will be again: %s", error)
         else:
             log.debug("what evaluation knows is on the disk", extra={"files": sorted(files)})
+
+    def _put_back(self, changed: set[Key], forgotten: set[str]) -> None:
+        self._changed |= {key for key in changed if key in self._known}
+        self._forgotten |= forgotten
 
     def _write(self, files: dict[str, bytes], forgotten: set[str]) -> None:
         if files:
