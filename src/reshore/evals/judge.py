@@ -38,6 +38,9 @@ _LONGEST_ANSWER = 6000
 # Of a reply: a short reason and a word; models that think first take more.
 MOST_TOKENS = 2048
 
+# Begins what `by` says of a pair that a judge decided.
+_JUDGE = "judge "
+
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -99,6 +102,16 @@ class Ruling(Struct, frozen=True, kw_only=True):
 class _Verdict(Struct, forbid_unknown_fields=True):
     reason: str
     better: Better
+
+
+def judge_name(model: str) -> str:
+    """By which verdicts of a judge are told from those of others; `is_judge` knows it."""
+    return f"{_JUDGE}{model}"
+
+
+def is_judge(by: str) -> bool:
+    """Whether what decided a pair is a judge."""
+    return by.startswith(_JUDGE)
 
 
 def silent(why: Silence, detail: str = "") -> Ruling:

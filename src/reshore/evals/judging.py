@@ -20,6 +20,7 @@ from reshore.evals.judge import (
     Ruling,
     has_images,
     heard,
+    judge_name,
     question,
     ruled,
     silent,
@@ -95,7 +96,7 @@ class Judge:
         self._chance = chance
         self._form: Form = "json"
         self._asked_s: deque[float] = deque()
-        self.by = f"judge {bare(model)}"
+        self.by = judge_name(bare(model))
         self.counts: Counter[str] = Counter()
 
     async def rule(

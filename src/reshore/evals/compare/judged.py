@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from reshore.evals.compare.report import Item, Report
+from reshore.evals.judge import is_judge
 from reshore.evals.length import LengthEffect, Sized, length_effect
 
 # A winner that is more than so many times as long as the other may have won by its length.
@@ -61,7 +62,7 @@ def told(notes: JudgeNotes) -> Iterator[str]:
 
 def _notes(report: Report, place: int, target: str) -> JudgeNotes | None:
     compared = [(item, item.compared[place - 1]) for item in report.items]
-    ruled = [(item, each) for item, each in compared if each.by.startswith("judge ")]
+    ruled = [(item, each) for item, each in compared if is_judge(each.by)]
     silent = Counter(each.detail for _, each in compared if each.detail and not each.by)
     if not (ruled or silent):
         return None

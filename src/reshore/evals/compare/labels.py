@@ -15,7 +15,7 @@ from msgspec import Struct
 from reshore.errors import CompareError
 from reshore.evals.compare.answers import Answer, append
 from reshore.evals.compare.report import Item, Report
-from reshore.evals.judge import Better
+from reshore.evals.judge import Better, is_judge
 from reshore.evals.scoring import Compared, Result
 from reshore.stats.corrected import LEAST_LABELS, Corrected, corrected
 
@@ -114,7 +114,7 @@ def _open(report: Report) -> Iterator[Open]:
     for item in report.items:
         for place, compared in enumerate(item.compared, 1):
             first, second = item.answers[0], item.answers[place]
-            left = compared.result == "undecided" or compared.by.startswith(("judge ", LABEL))
+            left = compared.result == "undecided" or is_judge(compared.by) or compared.by == LABEL
             if first.error or second.error or not left:
                 continue
             said = msgspec.json.encode([item.body, _said(first), _said(second), second.target])
@@ -211,7 +211,7 @@ def _agreement(target: str, pairs: Sequence[Open], labels: Mapping[str, Label]) 
     for pair in pairs:
         label = labels.get(pair.key)
         if label is None or label.better not in _RESULTS:
-            known = pair.compared.by.startswith("judge ")
+            known = is_judge(pair.compared.by)
             others.append(_VALUES[pair.compared.result] if known else 0)
         elif label.picked:
             picked += 1
@@ -242,7 +242,7 @@ def label_of(
     word: Word = shown
     if pair.swapped and shown in ("first", "second"):
         word = "second" if shown == "first" else "first"
-    judge = pair.compared.by if pair.compared.by.startswith("judge ") else ""
+    judge = pair.compared.by if is_judge(pair.compared.by) else ""
     return Label(
         pair=pair.key,
         prompt=pair.item.id,
