@@ -439,5 +439,6 @@ def test_on_a_terminal_there_are_bars_and_numbers_without_their_intervals(two, h
         assert terminal.process.wait(timeout=30) == 0
     assert b"2/2" in shown
     assert b"local:other" in shown
-    assert b"more pairs (margin 0.05)" in shown
+    assert b"VERDICT (margin 0.05)" in shown
     assert b" to " not in shown
+    assert b"p95" not in shown

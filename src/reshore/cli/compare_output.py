@@ -14,17 +14,26 @@ from reshore.evals.compare import words
 from reshore.evals.compare.judged import judge_notes, told
 from reshore.evals.compare.report import Contest, Estimate, Report, Side, Spread
 
-Row = tuple[str | Text, ...]
+Row = Sequence[str | Text]
 _Write = Callable[[Estimate | None, words.Written], str]
+
+_MEASURED = (
+    *("CLASS", "TARGET", "RIGHT", "TTFT p50", "p95", "TOTAL p50", "p95", "TOKENS"),
+    *("PER 1000", "FAILED"),
+)
+_NARROW = (0, 1, 2, 3, 5, 8, 9)
 
 _COLOURS = {"ready": "green", "not ready": "red", "open": "yellow"}
 # What all columns take; a narrower terminal has numbers without their intervals.
 _WIDE = 180
+# Below this the tails and the tokens are left to the page.
+_MIDDLING = 120
 
 
 def print_report(report: Report) -> None:
     """Verdicts first. What does not fit into the terminal is in the page."""
-    wide = not sys.stdout.isatty() or shutil.get_terminal_size().columns >= _WIDE
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDE
+    wide = columns >= _WIDE
     contests = ((group.name, each) for group in report.groups for each in group.contests)
     sides = ((group.name, each) for group in report.groups for each in group.sides)
     if wide:
@@ -34,29 +43,36 @@ def print_report(report: Report) -> None:
         )
     else:
         _print(
-            ("CLASS", "TARGET", "VERDICT", "W/T/L/?"),
+            ("CLASS", "TARGET", f"VERDICT {_margin(report)}", "W/T/L/?"),
             (_verdict(name, each, short=True) for name, each in contests),
         )
     for notes in judge_notes(report):
         for line in told(notes):
             print(line)
     print()
-    titles = ("CLASS", "TARGET", "RIGHT", "TTFT p50", "p95", "TOTAL p50", "p95", "TOKENS")
     write = words.between if wide else words.alone
-    _print((*titles, "PER 1000", "FAILED"), (_measured(name, each, write) for name, each in sides))
+    rows = (_measured(name, each, write) for name, each in sides)
+    shown = range(len(_MEASURED)) if columns >= _MIDDLING else _NARROW
+    _print([_MEASURED[place] for place in shown], ([row[place] for place in shown] for row in rows))
+
+
+def _margin(report: Report) -> str:
+    return f"(margin {report.margin:.3g})"
 
 
 def _verdict(group: str, contest: Contest, *, short: bool = False) -> Row:
     counts = (contest.wins, contest.ties, contest.losses, contest.undecided)
     verdict = contest.verdict
-    said = Text(verdict.text, style=_COLOURS[verdict.word])
     tallied = "/".join(map(str, counts))
+    style = _COLOURS[verdict.word]
     if short:
-        return group, contest.target, said, tallied
+        # The margin stands in the title.
+        said = verdict.text.rpartition(" (margin ")[0]
+        return group, contest.target, Text(said, style=style), tallied
     return (
         group,
         contest.target,
-        said,
+        Text(verdict.text, style=style),
         words.net_win(contest),
         tallied,
         words.decided(contest),
@@ -84,8 +100,9 @@ def _quantiles(spread: Spread | None, write: _Write) -> tuple[str, str]:
 
 def _print(titles: Sequence[str], rows: Iterator[Row]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in titles:
-        table.add_column(title, overflow="fold")
+    for place, title in enumerate(titles):
+        # Names give way before numbers do.
+        table.add_column(title, overflow="fold", no_wrap=place > 2)
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
     print_aligned(table)

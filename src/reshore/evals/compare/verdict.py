@@ -72,7 +72,7 @@ def verdict(pairs: Sequence[Pair], margin: float) -> Verdict:
         word, more = "open", _more(lost, won, len(pairs), margin)
         text = f"needs {_count(more)} more pairs"
         if more is None and undecided:
-            text = f"open: {undecided} pairs that no check could decide"
+            text = f"open: {undecided} pair{'s' * (undecided != 1)} that no check could decide"
     return Verdict(
         word=word,
         text=f"{text} (margin {margin:.3g})",
