@@ -67,11 +67,14 @@ def test_what_is_of_no_use_is_left_out():
     assert list(inbox.take()) == []
 
 
-def test_it_takes_no_more_than_it_has_room_for():
+def test_it_takes_no_more_than_it_has_room_for_and_says_so_once(caplog):
     inbox = filled(waiting=2, remembered=1, early=1)
     for number in range(3):
         inbox.record(request(number))
     assert (len(list(inbox.take())), inbox.lost) == (2, 1)
+    assert list(inbox.take()) == []
+    [record] = caplog.records
+    assert record.getMessage().startswith("1 requests")
     inbox.record_late("r0", copy())
     inbox.record_late("r1", copy())
     assert sides(inbox) == ["local"]

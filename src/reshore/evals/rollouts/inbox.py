@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
@@ -11,6 +12,8 @@ from msgspec import Struct
 from reshore.evals.answered import Answered, answers, copied
 from reshore.routing.paired import Paired
 from reshore.types import Attempt, Outcome
+
+log = logging.getLogger("reshore.rollout")
 
 T = TypeVar("T")
 
@@ -70,7 +73,7 @@ class Inbox:
 
     Attributes:
         watched: the routes of which anything is wanted; of all others nothing is kept.
-        lost: what found no room.
+        lost: what found no room. It is logged when the inbox has been emptied again.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Inbox:
     ) -> None:
         self.watched: frozenset[str] = frozenset()
         self.lost = 0
+        self._lost_before = 0
         self._wake = wake
         self._most = waiting, remembered, early
         self._waiting: deque[Outcome | _Late | Paired] = deque()
@@ -124,6 +128,9 @@ class Inbox:
                     yield from self._copied(request_id, attempt)
                 case Outcome():
                     yield from self._ended(item)
+        if self.lost > self._lost_before:
+            lost, self._lost_before = self.lost - self._lost_before, self.lost
+            log.warning("%d requests ended faster than they were looked at: no evidence", lost)
 
     def _put(self, item: Outcome | _Late | Paired) -> None:
         if len(self._waiting) >= self._most[0]:
