@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from concurrent.futures import Future
 from pathlib import Path
 
 from reshore.config import LedgerConfig, UpstreamConfig
@@ -20,12 +21,15 @@ class FakeStore:
 
     Attributes:
         away: it cannot be opened or written to.
+        hangs: it is not opened before `arrive` is called.
         refuses: ids of requests of which it takes no rows.
         forgets: it stores, and fails before it says so.
     """
 
     def __init__(self) -> None:
         self.away = False
+        self.hangs = False
+        self.opening: Future[FakeStore] = Future()
         self.refuses: set[str] = set()
         self.forgets = False
         self.opened = 0
@@ -38,10 +42,20 @@ class FakeStore:
         self.late: set[int] = set()
         self.positions: dict[str, int] = {}
 
-    def open(self) -> FakeStore:
-        self._check()
-        self.opened += 1
-        return self
+    def open(self) -> Future[FakeStore]:
+        self.opening = Future()
+        if not self.hangs:
+            self.arrive()
+        return self.opening
+
+    def arrive(self) -> None:
+        try:
+            self._check()
+        except LedgerError as error:
+            self.opening.set_exception(error)
+        else:
+            self.opened += 1
+            self.opening.set_result(self)
 
     def write(self, batch: Batch, position: tuple[str, int] | None = None) -> None:
         self._check()

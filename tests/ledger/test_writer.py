@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reshore.ledger.entry import Ended, Late, Texts
-from reshore.ledger.spill import waiting
+from reshore.ledger.spill import adopt, waiting
 from reshore.ledger.writer import Counts
 from tests.ledger.fakes import Desk
 from tests.ledger.samples import AT_S, attempt, outcome
@@ -32,6 +32,18 @@ async def test_before_the_database_is_open_entries_are_in_a_file(desk: Desk) -> 
     assert stored(desk) == ["a", "b"]
     assert list(desk.folder.iterdir()) == []
     assert desk.store.positions == {}
+
+
+async def test_while_the_database_is_being_opened_entries_are_in_a_file(desk: Desk) -> None:
+    desk.store.hangs = True
+    await desk.turn(outcome("a"), later_s=1.0)
+    await desk.turn(outcome("b"), later_s=60.0)
+    assert desk.writer.counts == Counts(spilled=2)
+    desk.store.arrive()
+    await desk.turn(outcome("c"))
+    assert desk.store.requests == dict.fromkeys("abc", 1)
+    assert desk.store.opened == 1
+    assert list(desk.folder.iterdir()) == []
 
 
 async def test_what_comes_together_is_written_together(desk: Desk) -> None:
@@ -100,7 +112,7 @@ async def test_reading_back_goes_on_where_it_broke_off(desk: Desk) -> None:
 
     desk.store.write = fail_after_two
     await desk.turn(later_s=1.0)
-    assert len(desk.store.requests) == 4000
+    assert len(desk.store.requests) == 1000
     desk.store.write, desk.store.away = writes, False
     await desk.turn(later_s=5.0)
     assert len(desk.store.requests) == 4500
@@ -120,7 +132,7 @@ async def test_what_comes_while_a_long_file_is_read_back_does_not_wait_for_it(de
 
     desk.store.write = note
     await desk.turn(later_s=1.0)
-    assert order == [False, True, False, False]
+    assert order == [False, True, *[False] * 8]
     assert desk.store.requests["new"] == 1
 
 
@@ -240,6 +252,27 @@ async def test_a_process_that_ends_at_once_opens_the_database_for_its_entries(de
     desk.writer.finish()
     assert stored(desk) == ["a"]
     assert desk.store.closed == 1
+
+
+async def test_a_process_that_ends_at_once_stores_what_a_killed_one_left(tmp_path: Path) -> None:
+    killed, desk = Desk(tmp_path), Desk(tmp_path)
+    await killed.turn(outcome("a"))
+    adopt(tmp_path)
+    desk.writer.finish()
+    assert stored(desk) == ["a"]
+
+
+async def test_a_process_that_ends_with_nothing_to_store_opens_no_database(desk: Desk) -> None:
+    desk.writer.finish()
+    assert desk.store.opened == 0
+
+
+async def test_a_process_that_ends_as_the_database_opens_waits_for_it(desk: Desk) -> None:
+    desk.store.hangs = True
+    await desk.turn(outcome("a"), later_s=1.0)
+    desk.store.arrive()
+    desk.writer.finish()
+    assert (stored(desk), desk.store.closed) == (["a"], 1)
 
 
 async def test_a_process_that_ends_while_the_database_is_away_leaves_a_file(desk: Desk) -> None:

@@ -9,6 +9,7 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import cast
 
 from msgspec import structs
@@ -60,7 +61,7 @@ class Ledger:
         self._own = Counts()  # those of this side; the thread has its own
         self._writer = Writer(
             self._queue,
-            connect=lambda: _connect(config),
+            connect=lambda: _connecting(config),
             prices=Prices(config.prices, config.upstreams),
             censor=self._censor,
             folder=folder,
@@ -168,6 +169,24 @@ def open_ledger(config: Config, clock: Clock) -> Iterator[Ledger]:
         thread.join(_CLOSE_S)
         if thread.is_alive():
             log.error("the ledger's database hangs: up to %d entries are lost", len(ledger._queue))
+
+
+def _connecting(config: Config) -> Future[Store]:
+    """Begin to open the database.
+
+    In a thread of its own: in a busy process it takes a second or more, and a database that is
+    away answers as late as it likes. The writer puts entries into a file meanwhile.
+    """
+    opening: Future[Store] = Future()
+
+    def connect() -> None:
+        try:
+            opening.set_result(_connect(config))
+        except BaseException as error:  # whatever it is, the writer is to know
+            opening.set_exception(error)
+
+    threading.Thread(target=connect, name="ledger-opening", daemon=True).start()
+    return opening
 
 
 def _connect(config: Config) -> Store:

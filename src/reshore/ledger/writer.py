@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,9 @@ log = logging.getLogger("reshore.ledger")
 
 # Rows of one transaction: what collects while another one is on its way to the disk.
 _BATCH = 2000
+# Entries that are read back between two looks into the queue: 0.2 s in a process that is busy,
+# where each breath (below) costs one turn of the interpreter's lock, 5 ms.
+_PIECE = 500
 # How long the database is left alone after it failed: at first, and at most.
 _REST_S = 1.0
 _LONGEST_REST_S = 30.0
@@ -72,14 +76,15 @@ class Writer:
         queue: appended to by others, emptied here.
         spill, overflow: files for what the database does not take, and for what others found no
             room for in the queue.
-        connect: opens the database; called in the thread, again and again while it fails.
+        connect: begins to open the database elsewhere, which may take long; called again and
+            again while it fails with a `LedgerError`.
     """
 
     def __init__(
         self,
         queue: deque[Item],
         *,
-        connect: Callable[[], Store],
+        connect: Callable[[], Future[Store]],
         prices: Prices,
         censor: Censor,
         folder: Path,
@@ -100,6 +105,7 @@ class Writer:
         self._clock = clock
         self._pending = threading.Event()
         self._closing = threading.Event()
+        self._opening: Future[Store] | None = None
         self._store: Store | None = None
         self._failing = False
         self._rest_s = _REST_S
@@ -134,13 +140,16 @@ class Writer:
     def finish(self) -> None:
         """Leave everything so that the next process finds it.
 
-        A process that ends before it ever opened the database does so now: who asks for its
-        entries wants to see them.
+        A process that ends before it ever opened the database does so now if entries wait, its
+        own or those of one that was killed: who asks for them wants to see them.
         """
-        if self._store is None and not self._failing and self.counts.spilled:
-            self._open()
         self._spill.finish()
         self._overflow.finish()
+        opened = self._store is not None or self._opening is not None
+        if not opened and not self._failing and waiting(self._folder):
+            self._begin()
+        if self._opening is not None:
+            self._open(self._opening)
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -151,9 +160,12 @@ class Writer:
         self._drain()
         more = self._overflow.finish()
         now_s = self._clock.monotonic()
-        if self._store is None and now_s >= self._try_at_s:
-            self._open()
-        elif self._store is not None and more:
+        if self._store is None:
+            if self._opening is None and now_s >= self._try_at_s:
+                self._begin()
+            if self._opening is not None and self._opening.done():
+                self._open(self._opening)
+        elif more:
             self._fetch(self._store)
         if self._store is not None and now_s >= self._sweep_at_s:
             self._sweep(self._store, now_s)
@@ -172,7 +184,10 @@ class Writer:
             return structs.replace(item, texts=self._censor.black_out_pair(item.texts))
         return item
 
-    def _idle_s(self) -> float:
+    def _idle_s(self) -> float | None:
+        """How long there is nothing to do unless `wake` says so."""
+        if self._opening is not None:
+            return None
         due_s = self._sweep_at_s if self._store is not None else self._try_at_s
         return max(due_s - self._clock.monotonic(), 0.0)
 
@@ -238,10 +253,14 @@ class Writer:
             self._tell_at_s = now_s + _TELL_S
             log.error("the ledger lost entries, %d so far: %s", self.counts.lost, why)
 
-    def _open(self) -> None:
-        """Open the database and store what has waited for it."""
+    def _begin(self) -> None:
+        self._opening = self._connect()
+        self._opening.add_done_callback(lambda _: self.wake())
+
+    def _open(self, opening: Future[Store]) -> None:
+        """Wait until the database is open or is known not to be; store what waits for it."""
         try:
-            self._store = self._connect()
+            self._store = opening.result()
             self._spill.finish()
             self._read_back(self._store)
         except LedgerError as error:
@@ -250,6 +269,8 @@ class Writer:
             if self._failing:
                 log.info("the ledger's database is back; entries that waited are stored")
             self._failing, self._rest_s = False, _REST_S
+        finally:
+            self._opening = None
 
     def _fetch(self, store: Store) -> None:
         try:
@@ -276,7 +297,7 @@ class Writer:
         """
         try:
             for path in waiting(self._folder):
-                for piece in pieces(path, store.position(path.name), _BATCH):
+                for piece in pieces(path, store.position(path.name), _PIECE):
                     self._write(store, piece.entries, (path.name, piece.end), again=True)
                     if piece.damaged:
                         self._lose(piece.damaged, f"lines of {path.name} are damaged")
