@@ -258,7 +258,7 @@ class ToolCallDelta(Struct, frozen=True, kw_only=True):
     arguments: str = ""
 
 
-class Chunk(Struct, frozen=True, kw_only=True):
+class Chunk(Struct, frozen=True, kw_only=True, gc=False):
     """A piece of a reply, for choice `index`.
 
     Exactly one chunk per choice carries `finish_reason`. `usage` and `timings` come once, after

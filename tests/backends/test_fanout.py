@@ -36,6 +36,13 @@ def test_a_prompt_that_choices_share_is_counted_once() -> None:
     assert closing.timings == Timings(load_ms=50, prefill_ms=10, decode_ms=2)
 
 
+THE_END = [Chunk(index=NO_CHOICE)]
+
+
+def the_end() -> Sequence[Chunk]:
+    return THE_END
+
+
 class Source:
     """A stream that is fed by the test and knows whether it was closed."""
 
@@ -55,20 +62,20 @@ class Source:
 
 async def test_batches_come_as_they_arrive_from_any_stream() -> None:
     a, b = Source(), Source()
-    async with aclosing(merge([a.stream(), b.stream()])) as merged:
+    async with aclosing(merge([a.stream(), b.stream()], the_end)) as merged:
         b.queue.put_nowait([Chunk(content="b")])
         assert [chunk.content for chunk in await anext(merged)] == ["b"]
         a.queue.put_nowait([Chunk(content="a")])
         assert [chunk.content for chunk in await anext(merged)] == ["a"]
         a.queue.put_nowait(None)
         b.queue.put_nowait(None)
-        assert [batch async for batch in merged] == []
+        assert [batch async for batch in merged] == [THE_END]
 
 
 async def test_the_first_error_ends_every_stream() -> None:
     a, b = Source(), Source()
     a.queue.put_nowait([Chunk(content="a")])
-    merged = merge([a.stream(), b.stream()])
+    merged = merge([a.stream(), b.stream()], the_end)
     await anext(merged)
     b.queue.put_nowait(RuntimeError("broken"))
     with pytest.raises(RuntimeError, match="broken"):
@@ -80,7 +87,7 @@ async def test_the_first_error_ends_every_stream() -> None:
 @pytest.mark.parametrize("count", [1, 3])
 async def test_closing_it_closes_every_stream(count: int) -> None:
     sources = [Source() for _ in range(count)]
-    merged = merge([source.stream() for source in sources])
+    merged = merge([source.stream() for source in sources], the_end)
     sources[0].queue.put_nowait([Chunk(content="x")])
     await anext(merged)
     await merged.aclose()
@@ -92,7 +99,7 @@ async def test_cancelling_the_reader_closes_every_stream() -> None:
     started = asyncio.Event()
 
     async def read() -> None:
-        async with aclosing(merge([source.stream() for source in sources])) as merged:
+        async with aclosing(merge([source.stream() for source in sources], the_end)) as merged:
             async for _ in merged:
                 started.set()
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from reshore.types import Chunk, Timings, Usage
 from reshore.wire.llamacpp.events import NO_CHOICE
 
 Batches = AsyncGenerator[Sequence[Chunk], None]
+
+# The last batch of a reply, once all others are there.
+Closing = Callable[[], Sequence[Chunk]]
 
 
 def split_choices(n: int, slots: int) -> list[int]:
@@ -62,16 +65,11 @@ class Tally:
         return Chunk(index=NO_CHOICE, usage=self._usage, timings=timings)
 
 
-def merge(streams: Sequence[Batches]) -> Batches:
-    """Batches of all streams as they come; the first error ends all of them.
+async def merge(streams: Sequence[Batches], closing: Closing) -> Batches:
+    """Batches of all streams as they come, then `closing`; the first error ends all of them.
 
     Closing it closes every stream, so that no generation outlives its request.
     """
-    # A single stream, the usual case, pays for no layer around it on each chunk.
-    return streams[0] if len(streams) == 1 else _merged(streams)
-
-
-async def _merged(streams: Sequence[Batches]) -> Batches:
     # One batch per stream may wait: a slow reader holds every generation back, not just one.
     queue: asyncio.Queue[Sequence[Chunk] | BaseException | None] = asyncio.Queue(len(streams))
     tasks = [asyncio.create_task(_pump(stream, queue)) for stream in streams]
@@ -89,6 +87,7 @@ async def _merged(streams: Sequence[Batches]) -> Batches:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+    yield closing()
 
 
 async def _pump(

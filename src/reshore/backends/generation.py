@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from reshore.backends.fanout import Batches, Tally
+from reshore.backends.fanout import Batches, Closing, Tally
 from reshore.engine.base import Engine
 from reshore.engine.client import EngineClient
 from reshore.errors import EngineError
@@ -44,8 +44,9 @@ async def generate(
     places: asyncio.Semaphore,
     transform: Any = None,
     token_timeout_s: float,
+    closing: Closing | None = None,
 ) -> Batches:
-    """Batches of one call's chunks, choices renumbered, usage handed to `tally`.
+    """Batches of one call's chunks, choices renumbered, usage handed to `tally`; then `closing`.
 
     `places` bounds how many calls of one request are open at once. Closing the iterator closes
     the connection, and with it the generation.
@@ -66,6 +67,8 @@ async def generate(
                 chunks = [piece for chunk in chunks for piece in transform(chunk)]
             if chunks:
                 yield chunks
+    if closing is not None:
+        yield closing()
 
 
 def _decode(engine: Engine, call: Call, batch: list[bytes], tally: Tally) -> list[Chunk]:

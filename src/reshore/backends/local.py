@@ -22,7 +22,7 @@ from reshore.backends.completion_plan import best_of_calls, completion_calls, ec
 from reshore.backends.continuation import context_of, continued
 from reshore.backends.embedder import as_embedder
 from reshore.backends.embedding import embed_inputs
-from reshore.backends.fanout import Batches, Tally, merge, split_choices
+from reshore.backends.fanout import Batches, Closing, Tally, merge, split_choices
 from reshore.backends.generation import Call, generate
 from reshore.backends.images import ImageFetcher
 from reshore.backends.library import Library
@@ -212,7 +212,7 @@ class LocalBackend:
         )
         return plan.with_sampling(sampling)
 
-    async def _run(
+    def _run(
         self,
         model: Servable,
         lease: Lease,
@@ -223,8 +223,12 @@ class LocalBackend:
         tally = Tally()
         places = asyncio.Semaphore(lease.engine.slots)
         timeout_s = self._config.engine_for(model.name).token_timeout_s
-        streams = [
-            generate(
+
+        def closing() -> Sequence[Chunk]:
+            return (tally.closing(lease.load_ms),)
+
+        def stream(call: Call, closing: Closing | None = None) -> Batches:
+            return generate(
                 self._client,
                 lease.engine,
                 call,
@@ -232,13 +236,13 @@ class LocalBackend:
                 places=places,
                 transform=new_transform(),
                 token_timeout_s=timeout_s,
+                closing=closing,
             )
-            for call in calls
-        ]
-        async with aclosing(merge(streams)) as batches:
-            async for batch in batches:
-                yield batch
-        yield (tally.closing(lease.load_ms),)
+
+        # A single call, the usual case, pays for no layer around it on each chunk.
+        if len(calls) == 1:
+            return stream(calls[0], closing)
+        return merge([stream(call) for call in calls], closing)
 
 
 def _chat_calls(plan: ChatPlan, n: int, slots: int) -> list[Call]:

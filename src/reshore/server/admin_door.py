@@ -5,6 +5,7 @@ A client's API key never opens it: an application that may ask models may not ch
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -32,10 +33,9 @@ class AdminDoor:
         self._admin = admin
         self._keys = keys
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http" or not _is_admin(scope["path"]):
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         if not self._keys.active:
             raise UnknownEndpoint(
                 f"there is no {scope['path']} here; the admin API is on run/admin.sock, and on "
@@ -43,7 +43,7 @@ class AdminDoor:
             )
         exchange: Exchange = scope[SCOPE_KEY]
         exchange.key = self._keys.check(scope["headers"])
-        await self._admin(scope, receive, send)
+        return self._admin(scope, receive, send)
 
 
 def _is_admin(path: str) -> bool:

@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 from msgspec import Struct
 from starlette.datastructures import QueryParams
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from reshore.errors import RouteNotFound
 from reshore.evals.live.standing import Overview, standing
@@ -54,7 +54,7 @@ class ComparedPairs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     pairs: list[ComparedPair]
 
 
-def evaluation_endpoints(services: Services) -> list[BaseRoute]:
+def evaluation_endpoints(services: Services) -> list[Route]:
     """The endpoints."""
     path = "/admin/evaluation"
     return [

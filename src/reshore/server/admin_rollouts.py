@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from reshore.evals.rollouts.asked import Shown, StartRollout, Wish
 from reshore.evals.rollouts.runner import Runner
@@ -15,7 +15,7 @@ from reshore.server.services import Services
 Change = Callable[[Runner, str, Wish], Awaitable[Shown]]
 
 
-def rollout_endpoints(services: Services) -> list[BaseRoute]:
+def rollout_endpoints(services: Services) -> list[Route]:
     """The endpoints, most special paths first."""
     rollouts = "/admin/rollouts"
     changes: dict[str, Change] = {

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 from starlette.datastructures import QueryParams
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from reshore.errors import RequestError
 from reshore.routing.asking import Kind
@@ -35,7 +35,7 @@ W = TypeVar("W", bound=Struct)
 _DIGITS = 18  # what is longer is no version's number, and 4,300 digits are no number to Python
 
 
-def route_endpoints(services: Services) -> list[BaseRoute]:
+def route_endpoints(services: Services) -> list[Route]:
     """The endpoints, most special paths first."""
     routes = "/admin/routes"
     return [

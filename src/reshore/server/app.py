@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import aiohttp
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Route, Router
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from reshore.backends.library import Library
@@ -48,6 +48,7 @@ from reshore.server.metrics import MetricsPage, make_meter
 from reshore.server.middleware import Admit, Authenticate, Guard, Observe
 from reshore.server.ollama import native_routes
 from reshore.server.ollama_models import management_routes
+from reshore.server.paths import Paths
 from reshore.server.recording import Recorder, running_ledger
 from reshore.server.rollouts import open_rollouts
 from reshore.server.services import Services
@@ -268,7 +269,7 @@ def _admin(services: Services, meter: Meter | None, record: Callable[[Outcome], 
     )
 
 
-def _admin_routes(services: Services) -> list[BaseRoute]:
+def _admin_routes(services: Services) -> list[Route]:
     return [
         Route("/admin/loaded", admin.Loaded(services), methods=["GET"]),
         Route("/admin/stop", admin.Stop(services), methods=["POST"]),
@@ -281,14 +282,14 @@ def _admin_routes(services: Services) -> list[BaseRoute]:
     ]
 
 
-def _build(services: Services, middleware: list[Middleware], routes: list[BaseRoute]) -> ASGIApp:
-    app: ASGIApp = Router([*routes, Route("/{path:path}", Elsewhere(services, routes))])
+def _build(services: Services, middleware: list[Middleware], routes: list[Route]) -> ASGIApp:
+    app: ASGIApp = Paths(routes, Elsewhere(services, routes))
     for layer in reversed(middleware):
         app = layer.cls(app, *layer.args, **layer.kwargs)
     return app
 
 
-def _routes(services: Services, meter: Meter | None) -> list[BaseRoute]:
+def _routes(services: Services, meter: Meter | None) -> list[Route]:
     alive = health.Alive(services)
     ready = health.Ready(services)
     metrics = [MetricsPage(services, meter)] if meter else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from starlette.routing import BaseRoute, Match
+from starlette.routing import Match, Route
 
 from reshore.errors import UnknownEndpoint, WrongMethod
 from reshore.server.exchange import Exchange
@@ -16,7 +16,7 @@ class Elsewhere(Forward):
     """Forwards under `/v1`, as far as an upstream takes that; says of the rest that it is not here,
     in the shape that the clients of the path read."""
 
-    def __init__(self, services: Services, routes: Sequence[BaseRoute]) -> None:
+    def __init__(self, services: Services, routes: Sequence[Route]) -> None:
         super().__init__(services)
         self._routes = routes
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from starlette.types import Receive, Scope, Send
 
 from reshore.server.exchange import SCOPE_KEY, Exchange
@@ -14,8 +16,9 @@ class Endpoint:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.answer(scope[SCOPE_KEY])
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # No coroutine of its own: see `middleware.py`.
+        return self.answer(scope[SCOPE_KEY])
 
     async def answer(self, exchange: Exchange) -> None:
         raise NotImplementedError

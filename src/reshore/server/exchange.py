@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Any
 
 from msgspec import structs
@@ -114,9 +114,9 @@ class Exchange:
         self.streaming = self.speaks
         await self._start(status, [*headers, *self.common_headers])
 
-    async def send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> Awaitable[None]:
         """A piece of the stream. Waits while the client reads more slowly than we write."""
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        return self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end_stream(self, data: bytes = b"") -> None:
         """The last piece of the stream."""

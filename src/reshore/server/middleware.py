@@ -1,13 +1,15 @@
 """What every request passes through, outermost first. `MIDDLEWARE` is the order.
 
-All are plain ASGI: nothing is wrapped per chunk of a stream.
+All are plain ASGI: nothing is wrapped per chunk of a stream. Those that only look at a request
+give back what the next one does instead of awaiting it: each coroutine that waits for a stream is
+passed through again on every chunk.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -82,10 +84,9 @@ class Guard:
         self._host = host
         self._origin = origin
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         headers = scope["headers"]
         self._host.check(headers)
         origin = self._origin.check(headers)
@@ -97,9 +98,8 @@ class Guard:
                 _EXPOSED,
             ]
             if scope["method"] == "OPTIONS":
-                await exchange.reply(204, b"", [*_PREFLIGHT, *_allowed_headers(headers)])
-                return
-        await self._app(scope, receive, send)
+                return exchange.reply(204, b"", [*_PREFLIGHT, *_allowed_headers(headers)])
+        return self._app(scope, receive, send)
 
 
 def _allowed_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -117,12 +117,12 @@ class Authenticate:
         self._app = app
         self._keys = keys
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # scope["path"], never request.url: a crafted Host can change what the URL says.
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
             exchange: Exchange = scope[SCOPE_KEY]
             exchange.key = self._keys.check(scope["headers"])
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 class Admit:
@@ -132,9 +132,9 @@ class Admit:
         self._app = app
         self._drain = drain
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS and self._drain.begun:
             exchange: Exchange = scope[SCOPE_KEY]
             exchange.common_headers.append((b"connection", b"close"))
             self._drain.refuse_new()
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from reshore.routing.asking import Kind
 from reshore.server.calls.native import NativeCall, NativeEmbedCall
@@ -27,7 +27,7 @@ from reshore.wire.ollama.embeddings import encode_embed, encode_embedding
 from reshore.wire.openai.reader import Decoded
 
 
-def native_routes(services: Services) -> list[BaseRoute]:
+def native_routes(services: Services) -> list[Route]:
     """The endpoints that answer and those that tell; managing models is `ollama_models`'."""
     return [
         Route("/api/chat", Chat(services), methods=["POST"]),

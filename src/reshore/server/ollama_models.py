@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from reshore.errors import BadName, RequestError
 from reshore.models import create, pull, push
@@ -37,7 +37,7 @@ Work = Callable[[OnProgress], Awaitable[object]]
 _SUCCESS = Progress(status="success")
 
 
-def management_routes(services: Services) -> list[BaseRoute]:
+def management_routes(services: Services) -> list[Route]:
     """The endpoints that change which models there are."""
     return [
         Route("/api/create", Create(services), methods=["POST"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from reshore.backends.answer import Answer
 from reshore.server.exchange import Exchange
 
@@ -14,26 +16,25 @@ STREAM_HEADERS: HeaderTuple = (
 )
 
 
-async def relay(exchange: Exchange, answer: Answer) -> None:
+def relay(exchange: Exchange, answer: Answer) -> Awaitable[None]:
     """Send it as it comes; a whole reply when it is complete, so that it can still fail.
 
-    Raises what the frames raise.
+    Raises what the frames raise, when awaited.
     """
+    # No coroutine of its own: each that waits for a stream is passed through on every chunk.
     exchange.answered_by(answer)
     if answer.stream:
-        await _send(exchange, answer, STREAM_HEADERS)
-        return
-    body = b"".join([frame async for frame in answer.frames])
-    await exchange.reply(answer.status, body, answer.headers)
+        return _send(exchange, answer, STREAM_HEADERS)
+    return _send_whole(exchange, answer)
 
 
-async def relay_unread(exchange: Exchange, answer: Answer) -> None:
+def relay_unread(exchange: Exchange, answer: Answer) -> Awaitable[None]:
     """Send a reply of whatever kind, as it comes. Of one that breaks off nothing is said unless it
     is a stream of events: the connection is closed."""
     exchange.answered_by(answer)
     events = any(name == b"content-type" and _EVENTS in value for name, value in answer.headers)
     exchange.speaks = events
-    await _send(exchange, answer, STREAM_HEADERS[1:] if events else ())
+    return _send(exchange, answer, STREAM_HEADERS[1:] if events else ())
 
 
 async def _send(exchange: Exchange, answer: Answer, more: HeaderTuple) -> None:
@@ -41,3 +42,8 @@ async def _send(exchange: Exchange, answer: Answer, more: HeaderTuple) -> None:
     async for frame in answer.frames:
         await exchange.send(frame)
     await exchange.end_stream()
+
+
+async def _send_whole(exchange: Exchange, answer: Answer) -> None:
+    body = b"".join([frame async for frame in answer.frames])
+    await exchange.reply(answer.status, body, answer.headers)

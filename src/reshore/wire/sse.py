@@ -5,6 +5,7 @@ from __future__ import annotations
 from reshore.errors import BadReply
 
 _DATA = b"data:"
+_CR = 13  # a number is found in bytes several times faster than bytes are
 
 
 class SseDecoder:
@@ -46,7 +47,7 @@ class SseDecoder:
         if self._after_cr and data:
             self._after_cr = False
             data = data.removeprefix(b"\n")
-        if b"\r" in data:
+        if _CR in data:
             self._after_cr = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return data
@@ -89,8 +90,10 @@ class SseDecoder:
 
 def _whole_events(data: bytes) -> list[bytes] | None:
     """The payloads, when `data` is nothing but whole events of one `data: ` line each."""
-    if not data.endswith(b"\n\n") or b"\r" in data:
+    if _CR in data or not data.endswith(b"\n\n"):
         return None
+    if data.find(b"\n") == len(data) - 2 and data.startswith(b"data: "):
+        return [data[6:-2]]  # one event, as most reads bring
     pieces = data[:-2].split(b"\n\n")
     for piece in pieces:
         if piece[:6] != b"data: " or b"\n" in piece:
