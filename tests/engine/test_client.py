@@ -69,8 +69,11 @@ HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 async def read(engine: ReachableEngine, client: EngineClient, timeout_s: float = 5) -> list[bytes]:
-    async with client.stream(engine, "/x", {"a": 1}, token_timeout_s=timeout_s) as batches:
-        return [payload async for batch in batches for payload in batch]
+    async with client.stream(engine, "/x", {"a": 1}, token_timeout_s=timeout_s) as events:
+        payloads: list[bytes] = []
+        while not events.ended:
+            payloads += events.take(await events.more())
+        return payloads
 
 
 async def test_a_stream_gives_payloads_up_to_done() -> None:
@@ -192,8 +195,8 @@ async def test_leaving_the_context_closes_the_connection() -> None:
         gone.set()
 
     async with engine_answering(handler) as (engine, client):
-        async with client.stream(engine, "/x", {}, token_timeout_s=5) as batches:
-            assert await anext(batches) == [b"one"]
+        async with client.stream(engine, "/x", {}, token_timeout_s=5) as events:
+            assert events.take(await events.more()) == [b"one"]
         await gone.wait()
 
 

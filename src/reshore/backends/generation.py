@@ -59,10 +59,10 @@ async def generate(
             call.body,
             token_timeout_s=token_timeout_s,
             marked_end=call.marked_end,
-        ) as payloads,
+        ) as events,
     ):
-        async for batch in payloads:
-            chunks = _decode(engine, call, batch, tally)
+        while not events.ended:
+            chunks = _decode(engine, call, events.take(await events.more()), tally)
             if transform is not None:
                 chunks = [piece for chunk in chunks for piece in transform(chunk)]
             if chunks:

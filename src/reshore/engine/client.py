@@ -1,4 +1,4 @@
-"""HTTP to an engine: streams as batches of SSE payloads, faults as our own exceptions.
+"""HTTP to an engine: streams as SSE payloads, faults as our own exceptions.
 
 The border where aiohttp's exceptions end. An engine may crash, hang or answer nonsense at any
 byte; whatever it does, the caller sees one of `EngineError`, `RequestError` or a clean end.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
@@ -50,6 +50,51 @@ _BAD_IMAGE = re.compile(r"Failed to (?:load image|tokenize prompt)")
 _LARGE_BODY_BYTES = 2**20
 
 
+class EventStream:
+    """The events of one reply. Belongs to the task that reads it: `more`, then `take`, until it
+    has ended.
+
+    No iterator: one more coroutine that waits costs every chunk of every stream.
+
+    Attributes:
+        ended: there is nothing more to read.
+    """
+
+    __slots__ = ("_content", "_decoder", "_marked_end", "_patience", "ended")
+
+    def __init__(
+        self, content: aiohttp.StreamReader, patience: Patience, model: str, *, marked_end: bool
+    ) -> None:
+        self._content = content
+        self._decoder = SseDecoder(model)
+        self._marked_end = marked_end
+        self._patience = patience
+        self.ended = False
+
+    def more(self) -> Awaitable[bytes]:
+        """Wait for bytes."""
+        self._patience.wait()
+        return self._content.readany()
+
+    def take(self, data: bytes) -> list[bytes]:
+        """The payloads that the bytes complete, `[DONE]` left out; maybe none.
+
+        Raises:
+            BadReply: an event is too long.
+            aiohttp.ClientPayloadError: the stream broke off; `EngineClient.stream` explains it.
+        """
+        self._patience.served()
+        if not data:
+            if self._marked_end:
+                raise aiohttp.ClientPayloadError("the stream ended without [DONE]")
+            self.ended = True
+        payloads = self._decoder.feed(data)
+        if payloads and payloads[-1] == _DONE:
+            self.ended = True
+            payloads.pop()
+        return payloads
+
+
 class EngineClient:
     """Talks to engines over one connection pool. Owned by the app's lifespan.
 
@@ -70,11 +115,10 @@ class EngineClient:
         *,
         token_timeout_s: float,
         marked_end: bool = True,
-    ) -> AsyncIterator[AsyncIterator[list[bytes]]]:
-        """Post `body` and yield an iterator over batches of event payloads.
+    ) -> AsyncIterator[EventStream]:
+        """Post `body` and yield the events that come.
 
-        A batch is what arrived in one read, `[DONE]` left out. Leaving the context closes the
-        connection, which ends the generation in the engine.
+        Leaving the context closes the connection, which ends the generation in the engine.
 
         Args:
             marked_end: the stream ends with `[DONE]`; llama.cpp's own endpoints just end.
@@ -93,7 +137,13 @@ class EngineClient:
             async with response:
                 if refusal is not None:
                     _refuse(engine, response.status, decode_fault(refusal))
-                yield _batches(engine, response, token_timeout_s, marked_end=marked_end)
+                content = response.content
+                with Patience(
+                    token_timeout_s,
+                    lambda: content.set_exception(TimeoutError()),
+                    asyncio.get_running_loop(),
+                ) as patience:
+                    yield EventStream(content, patience, engine.model.name, marked_end=marked_end)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             await _explain(engine, error, token_timeout_s)
 
@@ -146,36 +196,6 @@ class EngineClient:
             "Authorization": f"Bearer {engine.address.key}",
             "Content-Type": "application/json",
         }
-
-
-async def _batches(
-    engine: Engine,
-    response: aiohttp.ClientResponse,
-    token_timeout_s: float,
-    *,
-    marked_end: bool,
-) -> AsyncIterator[list[bytes]]:
-    decoder = SseDecoder(engine.model.name)
-    content = response.content
-
-    def give_up() -> None:
-        content.set_exception(TimeoutError())
-
-    with Patience(token_timeout_s, give_up, asyncio.get_running_loop()) as patience:
-        patience.wait()
-        while data := await content.readany():
-            patience.served()
-            batch = decoder.feed(data)
-            if batch and batch[-1] == _DONE:
-                batch.pop()
-                if batch:
-                    yield batch
-                return
-            if batch:
-                yield batch
-            patience.wait()
-    if marked_end:
-        raise aiohttp.ClientPayloadError("the stream ended without [DONE]")
 
 
 def _refuse(engine: Engine, status: int, fault: EngineFault) -> NoReturn:
