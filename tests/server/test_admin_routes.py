@@ -123,6 +123,8 @@ async def test_a_request_is_explained_as_it_would_be_decided(home: Path) -> None
         ("PUT", "/admin/routes/x", {"policy": "local", "if_version": 7}, 409, "version 0"),
         ("DELETE", "/admin/routes/x", None, 404, "there is no route 'x'"),
         ("GET", "/admin/routes/9", None, 404, "no version 9"),
+        ("GET", "/admin/routes/nine", None, 400, "number of a version, not 'nine'"),
+        ("GET", f"/admin/routes/{'9' * 5000}", None, 400, "number must be"),
         ("GET", "/admin/routes/diff?from=1", None, 400, "?from=12&to=15"),
         ("GET", "/admin/routes/history?limit=many", None, 400, "limit must be"),
         ("GET", f"/admin/routes/history?limit={'9' * 5000}", None, 400, "limit must be"),

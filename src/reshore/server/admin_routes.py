@@ -42,7 +42,7 @@ def route_endpoints(services: Services) -> list[Route]:
         Route(routes, Show(services), methods=["GET"]),
         Route(f"{routes}/history", Past(services), methods=["GET"]),
         Route(f"{routes}/diff", Diff(services), methods=["GET"]),
-        Route(f"{routes}/{{number:int}}", Version(services), methods=["GET"]),
+        Route(f"{routes}/{{number}}", Version(services), methods=["GET"]),
         Route(f"{routes}/{{name:path}}", Set(services), methods=["PUT"]),
         Route(f"{routes}/{{name:path}}", Remove(services), methods=["DELETE"]),
         Route("/admin/rollback", GoBack(services), methods=["POST"]),
@@ -128,7 +128,7 @@ class Version(Operating):
     """`GET /admin/routes/{number}`: one version."""
 
     async def answer(self, exchange: Exchange) -> None:
-        number: int = exchange.scope["path_params"]["number"]
+        number = _as_number(exchange.scope["path_params"]["number"], "number")
         await self._tell_blocking(exchange, self._operator.version, number)
 
 
@@ -204,8 +204,10 @@ def _query(exchange: Exchange) -> QueryParams:
 
 def _number(query: QueryParams, name: str) -> int | None:
     text = query.get(name)
-    if text is None:
-        return None
+    return None if text is None else _as_number(text, name)
+
+
+def _as_number(text: str, name: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
         raise RequestError(f"{name} must be the number of a version, not '{text[:40]}'", param=name)
     return int(text)

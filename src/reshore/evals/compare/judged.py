@@ -45,7 +45,8 @@ def judge_notes(report: Report) -> tuple[JudgeNotes, ...]:
 def told(notes: JudgeNotes) -> Iterator[str]:
     """The same in lines for people."""
     if notes.verdicts:
-        yield f"{notes.target}: the {notes.judge} decided {notes.verdicts} pairs"
+        pairs = f"{notes.verdicts} pair{'s' * (notes.verdicts != 1)}"
+        yield f"{notes.target}: the {notes.judge} decided {pairs}"
     if notes.longer:
         yield f"  in {notes.longer} of them, an answer won that is more than twice as long"
     effect = notes.effect
