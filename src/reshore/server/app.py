@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import aiohttp
 from starlette.middleware import Middleware
@@ -22,7 +23,7 @@ from reshore.clock import Clock, SystemClock
 from reshore.config import Config, parse_host
 from reshore.engine.base import Launcher
 from reshore.engine.client import EngineClient
-from reshore.engine.hardware import detect, detect_gpus
+from reshore.engine.hardware import Hardware, detect, detect_gpus
 from reshore.engine.launch import EngineLauncher
 from reshore.engine.pool import Pool
 from reshore.engine.turns import Turns
@@ -55,7 +56,7 @@ from reshore.server.services import Services
 from reshore.server.world import make_world
 from reshore.telemetry.logs import record_outcome
 from reshore.telemetry.meter import Meter
-from reshore.types import Outcome
+from reshore.types import Attempt, Outcome
 
 log = logging.getLogger("reshore.server")
 
@@ -102,6 +103,88 @@ async def create_app(
         HistoryError: the history of the routes cannot be read.
     """
     clock = clock or SystemClock()
+    here = await _this_machine(config, launcher, clock)
+    world = make_world(config, here.inventory, here.hardware)
+    routes = await asyncio.to_thread(open_routes, config, world, clock)
+    instance_id = secrets.token_hex(6)
+
+    def record_late(request_id: str, attempt: Attempt) -> None:
+        recorder.late(request_id, attempt)  # it is there before anything is asked
+
+    async with (
+        running_ledger(config, clock) as ledger,
+        _engine_session() as session,
+        open_upstreams(config, env=env, clock=clock, instance_id=instance_id) as remotes,
+        _working(here.pool),
+    ):
+        local = LocalBackend(here.library, here.pool, EngineClient(session), config)
+        backends = Backends(local, remotes)
+        decider = open_decider(
+            config.evaluation,
+            remotes,
+            reach=lambda target, request, request_id: backends.chat(
+                target, request, request_id=request_id
+            ),
+            local=here.pool,
+            clock=clock,
+            record_late=record_late,
+        )
+        async with (
+            running_evaluation(config, clock, ledger, decider) as evaluation,
+            open_rollouts(config, routes, evaluation, clock=clock, env=env) as rollouts,
+            ShadowWorker(
+                config.shadow,
+                clock=clock,
+                local=here.pool,
+                record_late=record_late,
+                on_result=evaluation.offer if evaluation else None,
+            ) as shadows,
+        ):
+            services = Services(
+                config=config,
+                store=here.store,
+                library=here.library,
+                inventory=here.inventory,
+                pool=here.pool,
+                backend=local,
+                backends=backends,
+                routes=routes,
+                dispatcher=Dispatcher(
+                    config.routing,
+                    cascade=open_cascade,
+                    clock=clock,
+                    keys=lambda name: remotes[name].key_count,
+                    shadows=shadows,
+                ),
+                shadows=shadows,
+                evaluation=evaluation,
+                rollouts=rollouts,
+                drain=Drain(),
+                ledger=ledger,
+                clock=clock,
+                instance_id=instance_id,
+            )
+            meter = make_meter(services, ledger) if config.metrics.enabled else None
+            recorder = Recorder(record, ledger, meter, evaluation, rollouts.inbox)
+            async with _attended(services, reread):
+                yield App(
+                    public=_public(services, meter, recorder),
+                    admin=_admin(services, meter, recorder),
+                    services=services,
+                )
+
+
+class _ThisMachine(NamedTuple):
+    """What answers locally, nothing of it at work yet."""
+
+    hardware: Hardware
+    store: Store
+    library: Library
+    inventory: Inventory
+    pool: Pool
+
+
+async def _this_machine(config: Config, launcher: Launcher | None, clock: Clock) -> _ThisMachine:
     store = Store.from_config(config)
     run_dir = config.home / "run"
     run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -110,84 +193,30 @@ async def create_app(
     hardware = detect(gpus=gpus)
     launcher = launcher or EngineLauncher(config, hardware, run_dir)
     turns = Turns(config.engine.turn_ms / 1000, clock, cores=hardware.cores)
-    pool = Pool(launcher, config.pool, clock=clock, turns=turns)
-    library = Library(store)
-    inventory = Inventory(store, clock, describes=bool(config.upstreams))
-    instance_id = secrets.token_hex(6)
-    routes = await asyncio.to_thread(
-        open_routes, config, make_world(config, inventory, hardware), clock
+    return _ThisMachine(
+        hardware=hardware,
+        store=store,
+        library=Library(store),
+        inventory=Inventory(store, clock, describes=bool(config.upstreams)),
+        pool=Pool(launcher, config.pool, clock=clock, turns=turns),
     )
-    async with (
-        running_ledger(config, clock) as ledger,
-        _engine_session() as session,
-        open_upstreams(config, env=env, clock=clock, instance_id=instance_id) as remotes,
-        _working(pool),
-        running_evaluation(
-            config,
-            clock,
-            ledger,
-            open_decider(
-                config.evaluation,
-                remotes,
-                reach=lambda target, request, request_id: services.backends.chat(
-                    target, request, request_id=request_id
-                ),
-                local=pool,
-                clock=clock,
-                record_late=lambda request_id, attempt: recorder.late(request_id, attempt),
-            ),
-        ) as evaluation,
-        open_rollouts(config, routes, evaluation, clock=clock, env=env) as rollouts,
-        ShadowWorker(
-            config.shadow,
-            clock=clock,
-            local=pool,
-            record_late=lambda request_id, attempt: recorder.late(request_id, attempt),
-            on_result=evaluation.offer if evaluation else None,
-        ) as shadows,
-    ):
-        local = LocalBackend(library, pool, EngineClient(session), config)
-        services = Services(
-            config=config,
-            store=store,
-            library=library,
-            inventory=inventory,
-            pool=pool,
-            backend=local,
-            backends=Backends(local, remotes),
-            routes=routes,
-            dispatcher=Dispatcher(
-                config.routing,
-                cascade=open_cascade,
-                clock=clock,
-                keys=lambda name: remotes[name].key_count,
-                shadows=shadows,
-            ),
-            shadows=shadows,
-            evaluation=evaluation,
-            rollouts=rollouts,
-            drain=Drain(),
-            ledger=ledger,
-            clock=clock,
-            instance_id=instance_id,
-        )
-        meter = make_meter(services, ledger) if config.metrics.enabled else None
-        recorder = Recorder(record, ledger, meter, evaluation, rollouts.inbox)
-        tasks = [asyncio.create_task(_start(services, library))]
-        if reread is not None:
-            follower = Follower(routes, reread, config.home / "reshore.toml", clock)
-            tasks.append(asyncio.create_task(follower.run()))
-        try:
-            yield App(
-                public=_public(services, meter, recorder),
-                admin=_admin(services, meter, recorder),
-                services=services,
-            )
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await inventory.aclose()
+
+
+@contextlib.asynccontextmanager
+async def _attended(services: Services, reread: Callable[[], Config] | None) -> AsyncIterator[None]:
+    """What runs beside the requests: the work of a start, and a look at the settings' file."""
+    tasks = [asyncio.create_task(_start(services))]
+    if reread is not None:
+        file = services.config.home / "reshore.toml"
+        follower = Follower(services.routes, reread, file, services.clock)
+        tasks.append(asyncio.create_task(follower.run()))
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await services.inventory.aclose()
 
 
 @contextlib.asynccontextmanager
@@ -211,11 +240,11 @@ def _engine_session() -> aiohttp.ClientSession:
     )
 
 
-async def _start(services: Services, library: Library) -> None:
+async def _start(services: Services) -> None:
     """What is done once, beside the first requests: load what is to be there, tidy the store."""
     try:
         await services.inventory.refresh()
-        await _preload(services, library)
+        await _preload(services)
         freed = await asyncio.to_thread(services.store.prune)
         if freed:
             log.info("removed what no model uses from the store", extra={"freed_bytes": freed})
@@ -223,13 +252,13 @@ async def _start(services: Services, library: Library) -> None:
         log.warning("the model store was not tidied: %s", error)
 
 
-async def _preload(services: Services, library: Library) -> None:
+async def _preload(services: Services) -> None:
     """Load models; one that cannot be loaded is a log line, no more."""
     failed: dict[str, ReshoreError] = {}
     models = []
     for name in services.config.pool.preload:
         try:
-            models.append(await library.find(services.aliases.resolve(name)))
+            models.append(await services.library.find(services.aliases.resolve(name)))
         except ReshoreError as error:
             failed[name] = error
     failed |= await services.pool.preload(models)
