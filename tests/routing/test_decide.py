@@ -557,6 +557,9 @@ def embedding_view(policy: str, **more: Any) -> View:
         "split(local:all-minilm=50, cloud=50)",
         "fallback(local:all-minilm, cloud)",
         "fallback(local:all-minilm, local:nomic-embed-text)",
+        "split(local:snowflake-arctic-embed:22m=1, local:snowflake-arctic-embed:335m=1)",
+        "fallback(local:qwen3-embedding:0.6b-q8_0, local:qwen3-embedding:8b-q8_0)",
+        "fallback(local:nomic-embed-text:v1, local:nomic-embed-text:v1.5)",
         "hybrid",
     ],
 )
@@ -573,7 +576,10 @@ def test_embeddings_of_several_models_do_not_share_a_name(policy: str) -> None:
     [
         "local:all-minilm",
         "cloud",
-        "fallback(local:nomic-embed-text:v1.5, local:library/nomic-embed-text)",
+        "fallback(local:nomic-embed-text:latest, local:library/nomic-embed-text)",
+        "fallback(local:qwen3-embedding:0.6b, local:qwen3-embedding:0.6B-q4_K_M)",
+        "fallback(local:nomic-embed-text:v1.5, local:nomic-embed-text:v1.5-fp16)",
+        "fallback(local:hf.co/a/e5-GGUF:Q4_K_M, local:hf.co/b/e5-GGUF:UD-IQ3_XXS)",
         "fallback(cloud:openai/text-embedding-3-small, cloud:other/openai/text-embedding-3-small)",
         "shadow(cloud, local:all-minilm, share=100%)",
     ],

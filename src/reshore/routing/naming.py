@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from msgspec import Struct
 
 from reshore.routing.policy import Cloud, Local, Policy, Route
@@ -9,6 +11,12 @@ from reshore.routing.sides import parts
 from reshore.routing.table import Table
 from reshore.routing.world import World
 from reshore.types import Side, Target
+
+# What a tag says of the precision alone: `q4_K_M` of `0.6b-q4_K_M`. The rest of it is often a size
+# or a version, in Ollama's catalog (`snowflake-arctic-embed:22m`): vectors of another space.
+_PRECISION = re.compile(
+    r"(?:^|[-_.])(?:ud-)?(?:i?q[1-8]_[0-9a-z_]+|tq[12]_0|mxfp4|bf16|fp?(?:16|32)|latest)$"
+)
 
 
 class Naming(Struct, frozen=True):
@@ -51,11 +59,10 @@ class Naming(Struct, frozen=True):
     def models(self, policy: Policy) -> frozenset[str]:
         """The models whose answers clients may get, without what does not change their vectors.
 
-        Tag and owner are dropped: another quantisation of one model is another approximation of
-        the same space.
+        Owner and quantisation are dropped: another quantisation of one model is another
+        approximation of the same space.
         """
-        meant = (self.target(part).model for part in parts(policy, mirrors=False))
-        return frozenset(model.rpartition("/")[2].partition(":")[0].casefold() for model in meant)
+        return frozenset(_space(self.target(part).model) for part in parts(policy, mirrors=False))
 
     def _local(self) -> str:
         return (
@@ -67,3 +74,9 @@ class Naming(Struct, frozen=True):
 
     def _has_local(self) -> bool:
         return bool(self.table.alias(self.name)) or self.world.installed(self._local())
+
+
+def _space(model: str) -> str:
+    name, _, tag = model.rpartition("/")[2].casefold().partition(":")
+    tag = _PRECISION.sub("", tag)
+    return f"{name}:{tag}" if tag else name
