@@ -48,6 +48,32 @@ def test_resolve_gives_what_an_engine_needs(store: Store, tiny: bytes) -> None:
     assert found.size == store.get("m").size
 
 
+def test_parameters_that_say_nothing_and_unknown_ones_harm_nobody(
+    store: Store, tiny: bytes
+) -> None:
+    layer = b'{"stop":null,"top_k":5,"mirostat":2,"of_tomorrow":{"a":1}}'
+    install(store, "m", tiny, (PARAMS_TYPE, layer))
+    expected = {"top_k": 5, "mirostat": 2, "of_tomorrow": {"a": 1}}
+    assert store.resolve("m").parameters == expected
+
+
+@pytest.mark.parametrize(
+    ("layer", "name"),
+    [
+        (b'{"num_predict":"128"}', "num_predict"),
+        (b'{"stop":5}', "stop"),
+        (b'{"num_ctx":"4096"}', "num_ctx"),
+    ],
+)
+def test_parameters_of_a_wrong_type_are_damage(
+    store: Store, tiny: bytes, layer: bytes, name: str
+) -> None:
+    install(store, "m", tiny, (PARAMS_TYPE, layer))
+    assert name in store.summary(store.get("m")).verdict.summary
+    with pytest.raises(BadModelFile, match=name):
+        store.resolve("m")
+
+
 def test_a_projector_layer_gives_vision(store: Store, tiny: bytes, tmp_path: Path) -> None:
     says = {"clip.projector_type": "mlp"}
     clip = write_tiny_gguf(tmp_path / "clip", architecture="clip", chat_template=None, extra=says)

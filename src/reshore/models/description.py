@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from reshore.errors import BadModelFile, ConfigError
+from reshore.errors import BadModelFile, ConfigError, RequestError
 from reshore.models.capabilities import capabilities
 from reshore.models.facts import GgufFacts, Servable
 from reshore.models.gguf import read_facts
@@ -28,6 +28,7 @@ from reshore.models.manifest import (
     model_layer,
     projector_layer,
 )
+from reshore.models.parameters import stored_parameters
 from reshore.models.summary import Summary
 from reshore.models.templates import NAMED, choose, configured, with_template
 from reshore.models.verified import open_blob
@@ -177,9 +178,13 @@ def _text(shelf: Shelf, layer: Layer) -> str:
 
 def _parameters(texts: tuple[str, ...], what: str) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(texts[0], type=dict[str, Any]) if texts else {}
+        stored = msgspec.json.decode(texts[0], type=dict[str, Any]) if texts else {}
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadModelFile(f"the parameters of {what} are no JSON object: {error}") from error
+    try:
+        return stored_parameters(stored)
+    except RequestError as error:
+        raise BadModelFile(f"among the parameters of {what}, {error}") from error
 
 
 class _Saved(Struct):

@@ -94,6 +94,21 @@ def typed_parameters(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def stored_parameters(values: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a model's layer, which any program may have written.
+
+    Options that we do not know stay as they are, to be shown; null says nothing, as in Ollama.
+
+    Raises:
+        RequestError: an option is of the wrong type.
+    """
+    return {
+        name: _typed(name, value) if name in KINDS else value
+        for name, value in values.items()
+        if value is not None
+    }
+
+
 def _typed(name: str, value: Any) -> Any:
     kind = _kind(name)
     if kind is str:
