@@ -155,6 +155,15 @@ def test_a_loop_cannot_keep_the_check_busy(text: str) -> None:
     assert time.process_time() - began < 1
 
 
+@pytest.mark.parametrize("digits", [350, 5000])
+@pytest.mark.parametrize(
+    "text", ["The answer is {}", "One by one.\nSo it is {}", '{{"answer": {}}}']
+)
+def test_a_number_of_endless_digits_breaks_nothing(text: str, digits: int) -> None:
+    endless = text.format("1" * digits)
+    assert agree(said(endless), said("The answer is 5.5")).ok is not True
+
+
 @given(st.text(max_size=300))
 def test_any_text_can_be_read(text: str) -> None:
     found = final_answer(text)

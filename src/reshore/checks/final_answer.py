@@ -52,6 +52,8 @@ _YES = frozenset({"yes", "true", "ja", "oui", "sí", "si"})
 _NUMBER = re.compile(
     r"(?<![\w.,])([-−]?)\s?[$€£¥]?(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?!\w)"
 )
+# More digits fit into no float, with which rounded numbers are compared, and 4,300 into no integer.
+_MOST_DIGITS = 300
 # Numbers do not begin so; identifiers and the outputs of programs do.
 _PADDED = re.compile(r"^0\d")
 _EDGES = " \t\r\n.*_`\"'“”‘’"
@@ -190,4 +192,5 @@ def _numbers(text: str) -> list[Fraction]:
     return [
         Fraction(digits.replace(",", "")) * (-1 if sign else 1)
         for sign, digits in _NUMBER.findall(text)
+        if len(digits) <= _MOST_DIGITS
     ]
