@@ -1,8 +1,10 @@
 import http.client
 import json
+import resource
 import signal
 import socket
 import ssl
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -64,6 +66,26 @@ def test_a_second_ctrl_c_cuts_the_stream_with_an_error(serve):
     connection.close()
     assert b"[DONE]" not in rest
     assert server.process.wait(60) == 0
+
+
+@contextmanager
+def open_files_at_most(number):
+    """For processes that are started meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_more_clients_than_the_usual_limit_of_open_files_are_answered(serve):
+    with open_files_at_most(200):
+        server = serve()
+    with ExitStack() as idle:
+        for _ in range(250):
+            idle.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        assert _get(server.port) == 200
 
 
 def test_a_taken_port_is_one_line_with_another_port(home):

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import http.client
 import os
+import resource
 import socket
 import ssl
 from collections.abc import Iterator
@@ -18,6 +19,23 @@ from reshore.server.guard import is_loopback
 
 ADMIN_SOCKET = "admin.sock"
 _BACKLOG = 2048
+# macOS takes no more where it calls the hard limit infinite (its OPEN_MAX).
+_OPEN_MAX = 10_240
+
+
+def raise_file_limit() -> None:
+    """Let this process have as many open files as its user may.
+
+    A connection is one, and what finds no number is accepted by the kernel and never answered. The
+    soft limit is low (1024, on macOS 256) for programs that use select(); asyncio does not.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == hard:
+        return
+    for limit in (hard, max(soft, _OPEN_MAX)):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+            return
 
 
 def check_exposure(config: Config) -> None:

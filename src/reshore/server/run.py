@@ -15,7 +15,13 @@ from reshore.config import Config
 from reshore.engine.base import Launcher
 from reshore.server.app import App, create_app
 from reshore.server.drain import Drain
-from reshore.server.listen import bind, bind_admin, check_exposure, home_lock
+from reshore.server.listen import (
+    bind,
+    bind_admin,
+    check_exposure,
+    home_lock,
+    raise_file_limit,
+)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -42,6 +48,7 @@ async def serve(
         AlreadyRunning: another server holds the home.
     """
     check_exposure(config)
+    raise_file_limit()
     with home_lock(config.home):
         listener = bind(config)
         with contextlib.closing(listener), contextlib.closing(bind_admin(config.home)) as local:
