@@ -106,3 +106,15 @@ def test_a_model_that_is_not_there_changes_nothing():
     list(conversation.ask("second"))
     assert server.asked[-1]["model"] == "m"
     assert len(server.said) == 3
+
+
+def test_what_is_saved_goes_on_from_the_models_own_conversation():
+    example = [_said("Q"), _said("A", "assistant")]
+    server = FakeServer("yes", models={"m": SHOWN | {"messages": example}})
+    conversation = _conversation(server)
+    conversation.save("untouched")
+    list(conversation.ask("first"))
+    conversation.save("gone-on")
+    untouched, gone_on = server.created
+    assert "messages" not in untouched  # the new model has those of its base
+    assert gone_on["messages"] == [*example, _said("first"), _said("yes", "assistant")]

@@ -99,9 +99,12 @@ class Conversation:
     def save(self, name: str) -> None:
         """Make a model of this one with what was set and said; images are left out.
 
+        What was said goes on from the model's own conversation, which a new one would replace.
+
         Raises:
             BadName: it cannot be a model's name.
             BackendError: the server refused, failed or went away.
         """
         parse_name(name)
-        self._server.create(name, self.model, self.settings, self._turns)
+        said = [*self.describe().messages, *self._turns] if self._turns else []
+        self._server.create(name, self.model, self.settings, said)

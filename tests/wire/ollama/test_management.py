@@ -45,6 +45,15 @@ def test_what_has_no_effect_is_named_unless_it_says_nothing():
     assert decode_management(body, TransferRequest)[1] == ("username", "wings")
 
 
+def test_what_has_no_effect_in_a_message_is_named():
+    said = [
+        {"role": "user", "content": "hi", "images": ["iVBORw0KGgo="]},
+        {"role": "assistant", "tool_calls": [{"function": {"name": "f"}}], "images": []},
+    ]
+    ignored = decode_management({"model": "m", "messages": said}, CreateRequest)[1]
+    assert ignored == ("messages[0].images", "messages[1].tool_calls")
+
+
 @pytest.mark.parametrize(
     "field",
     ["renderer", "parser", "draft_files", "draft_quantize", "remote_host", "path", "modelfile"],

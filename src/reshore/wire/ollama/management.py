@@ -100,8 +100,22 @@ def decode_management(body: dict[str, Any], kind: type[T]) -> tuple[T, tuple[str
         if kind is CreateRequest and key in _REFUSED:
             raise RequestError(f"'{key}' cannot be honoured: {_REFUSED[key]}", param=key)
     try:
-        return msgspec.convert(body, kind), unknown
+        return msgspec.convert(body, kind), (*unknown, *_unheard(body.get("messages")))
     except msgspec.ValidationError as error:
         text = str(error)
         param = text.rpartition("at `$.")[2].partition("`")[0] or None
         raise RequestError(f"the request is malformed: {text}", param=param) from error
+
+
+def _unheard(turns: Any) -> list[str]:
+    """Fields of a model's messages that have no effect."""
+    if not isinstance(turns, list):
+        return []
+    known = Turn.__struct_fields__
+    return [
+        f"messages[{place}].{key}"
+        for place, turn in enumerate(turns)
+        if isinstance(turn, dict)
+        for key, value in turn.items()
+        if key not in known and value
+    ]
