@@ -1,5 +1,6 @@
 """What a request says is read leniently, in every dialect."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reshore.routing.content import Content, Turn, read_content, texts
+from reshore.wire.inner import LAYERS
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -143,8 +145,45 @@ def test_texts_are_found_at_any_depth_with_names_and_without_files() -> None:
         "plain": "data:text/plain,hello",
     }
     assert sorted(texts(body)) == sorted(
-        ["a", "b", "c", "d", "e", "f", "url", "plain", "data:text/plain,hello"]
+        ["a", "b", "c", "d", "e", "f", "1", "url", "plain", "data:text/plain,hello"]
     )
+
+
+def test_numbers_are_texts_and_other_values_are_none() -> None:
+    assert sorted(texts([4111111111111111, 1.5, True, None])) == ["1.5", "4111111111111111"]
+
+
+def test_json_in_a_string_is_read_beside_the_string_itself() -> None:
+    said = json.dumps({"customer": "Müller", "note": "id:\n1", "card": 2, "on": True})
+    assert sorted(texts(f" {said}")) == sorted(
+        [f" {said}", "customer", "Müller", "note", "id:\n1", "card", "2", "on"]
+    )
+
+
+def test_json_is_read_through_some_layers_of_strings() -> None:
+    said: Any = "Müller"
+    for _ in range(4):
+        said = json.dumps([said])
+    assert "Müller" in set(texts(said))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '```json\n{"customer": "M\\u00fcller"}\n```',
+        '{"customer": "M\\u00fcller", "and',
+        '{"a": "b"}\n{"customer": "M\\u00fcller"}',
+        '{"customer": "M\\u00fcller", "cards": ' + "[" * 100_000,
+        '{"customer": "M\\u00fcller", "card": ' + "1" * 5_000 + "}",
+    ],
+    ids=["fenced", "cut", "lines", "deep", "huge"],
+)
+def test_what_is_json_in_part_is_read_without_its_escapes(said: str) -> None:
+    assert any("Müller" in text for text in texts({"content": said}))
+
+
+def test_a_text_that_is_made_of_escapes_ends() -> None:
+    assert len(list(texts("\\u005c" + "u005c" * 1000))) == LAYERS + 1
 
 
 def test_depth_has_no_limit_of_its_own() -> None:

@@ -1,5 +1,7 @@
 """What never leaves this machine, by name, key or text."""
 
+import json
+
 import pytest
 
 from reshore.config import PrivacyConfig
@@ -54,6 +56,23 @@ def test_a_pattern_sees_decoded_text_in_any_field() -> None:
         "messages": [{"role": "user", "content": [{"type": "odd", "deep": [{"x": "geheim"}]}]}],
     }
     assert reasons(Privacy(patterns=["geheim"]), Asking(name="m", load=lambda: body))
+
+
+def test_a_pattern_sees_what_a_tool_answered_as_json() -> None:
+    said = json.dumps({"customer": "Müller", "note": "id:\n123-45-6789"})
+    privacy = Privacy(patterns=[r"(?i)müller", r"\b\d{3}-\d{2}-\d{4}\b", r"\Aid:\s"])
+    assert len(reasons(privacy, saying(said))) == 3
+
+
+def test_a_pattern_sees_what_a_tool_is_called_with() -> None:
+    call = {"function": {"name": "pay", "arguments": json.dumps({"to": "Zoë\nM."})}}
+    body = {"messages": [{"role": "assistant", "tool_calls": [call]}]}
+    assert reasons(Privacy(patterns=[r"Zoë\b"]), Asking(name="m", load=lambda: body))
+
+
+def test_a_pattern_sees_numbers() -> None:
+    body = {"metadata": {"card": 4111111111111111}}
+    assert reasons(Privacy(patterns=[r"^\d{16}$"]), Asking(name="m", load=lambda: body))
 
 
 def test_every_rule_that_holds_is_told() -> None:

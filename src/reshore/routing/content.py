@@ -13,6 +13,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from reshore.wire.inner import LAYERS, inner
+
 # Fields that hold a text, a list of texts or a list of messages, in the order of a conversation.
 _INSTRUCTIONS = ("instructions", "system")
 _INPUTS = ("messages", "input", "prompt", "suffix")
@@ -79,20 +81,24 @@ def read_content(body: Any) -> Content:
 def texts(value: Any) -> Iterator[str]:
     """Every text in a decoded JSON value, names of members too, in no fixed order.
 
-    Left out are files and images that stand in `data:` URLs as base64: chance would find anything
-    in them.
+    Numbers are texts as well (a card's number often is one), and so is what JSON in a string says,
+    beside the string itself. Left out are files and images that stand in `data:` URLs as base64:
+    chance would find anything in them.
     """
-    stack = [value]
+    stack = [(value, LAYERS)]
     while stack:
-        item = stack.pop()
+        item, layers = stack.pop()
         if isinstance(item, str):
             if not (item.startswith("data:") and ";base64," in item[:256]):
                 yield item
+                if layers:
+                    stack.append((inner(item), layers - 1))
         elif isinstance(item, dict):
-            stack.extend(item)
-            stack.extend(item.values())
+            stack.extend((each, layers) for each in (*item, *item.values()))
         elif isinstance(item, list):
-            stack.extend(item)
+            stack.extend((each, layers) for each in item)
+        elif isinstance(item, int | float) and not isinstance(item, bool):
+            yield str(item)
 
 
 def has_token_ids(body: Any) -> bool:
