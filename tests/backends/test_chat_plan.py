@@ -18,6 +18,7 @@ from reshore.types import (
     ImagePart,
     Message,
     ResponseFormat,
+    Sampling,
     TokenLogprob,
     Tool,
     ToolCallDelta,
@@ -114,6 +115,26 @@ def test_a_forced_call_has_our_grammar_whatever_the_template(choice: ToolChoice)
     assert plan.request.tools == (TOOL,)
     assert plan.body(n=1, seed_offset=0)["tool_choice"] == "none"
     assert isinstance(plan.new_transform(), WrittenCalls)
+
+
+@pytest.mark.parametrize(
+    "choice", [ToolChoice(mode="required"), ToolChoice(mode="named", name="f")]
+)
+@pytest.mark.parametrize("asked", [(), ("\n",)], ids=["none", "asked"])
+def test_no_stop_text_cuts_a_forced_call(choice: ToolChoice, asked: tuple[str, ...]) -> None:
+    request = asking(tools=(TOOL,), tool_choice=choice, sampling=Sampling(stop=asked))
+    plan = plan_chat(request, model(parameters={"stop": ["}"]}), LIMITS)
+    assert "stop" not in plan.body(n=1, seed_offset=0)
+    assert plan.ignored == (("stop",) if asked else ())
+
+
+@pytest.mark.parametrize("mode", ["auto", "none"])
+def test_a_stop_text_holds_where_no_call_is_forced(mode: Any) -> None:
+    sampling = Sampling(stop=("END",))
+    request = asking(tools=(TOOL,), tool_choice=ToolChoice(mode=mode), sampling=sampling)
+    plan = plan_chat(request, model(), LIMITS)
+    assert plan.body(n=1, seed_offset=0)["stop"] == ("END",)
+    assert plan.ignored == ()
 
 
 def test_strict_tools_are_held_by_our_grammar_where_the_model_writes_as_we_do() -> None:

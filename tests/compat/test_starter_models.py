@@ -198,6 +198,23 @@ def test_a_forced_call_fits_the_schema_although_the_template_knows_no_tools(
         assert isinstance(call.function.parsed_arguments, GetWeather)
 
 
+def test_a_stop_text_does_not_cut_a_forced_call(real: OpenAI) -> None:
+    reply = real.chat.completions.parse(
+        model=CHAT,
+        messages=asking("What is the weather in Paris?"),
+        tools=[openai.pydantic_function_tool(GetWeather)],
+        tool_choice="required",
+        parallel_tool_calls=False,
+        stop=["\n", '"}'],
+        seed=0,
+        max_tokens=200,
+    )
+    [answer] = reply.choices
+    assert answer.finish_reason == "tool_calls"
+    [call] = answer.message.tool_calls or []
+    assert isinstance(call.function.parsed_arguments, GetWeather)
+
+
 def test_a_tools_result_finds_its_way_into_the_answer(real: OpenAI) -> None:
     weather = openai.pydantic_function_tool(GetWeather)
     messages = asking("What is the weather in Paris?")

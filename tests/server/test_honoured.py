@@ -188,6 +188,29 @@ async def test_tools_become_prompt_and_grammar_without_a_template(server: Server
     assert len(none["messages"]) == 1
 
 
+FORCED = ["required", {"type": "function", "function": {"name": "add"}}]
+
+
+def calling(arguments: dict[str, Any]) -> dict[str, Any]:
+    """What a model without a tool template writes to call `add`, as a directive."""
+    call = json.dumps({"name": "add", "arguments": arguments})
+    return {"text": f"<tool_call>\n{call}\n</tool_call>"}
+
+
+@pytest.mark.parametrize("stop", ["\n", ['"}'], "add"])
+@pytest.mark.parametrize("choice", FORCED, ids=["required", "named"])
+async def test_a_forced_call_is_whole_whatever_the_stop_texts(
+    server: Server, choice: Any, stop: Any
+) -> None:
+    fields = {"tools": TOOLS, "tool_choice": choice, "stop": stop}
+    response, reply = await server.post(CHAT, chat_body(calling({"a": "x"}), **fields))
+    [answer] = reply["choices"]
+    assert answer["finish_reason"] == "tool_calls"
+    [call] = answer["message"]["tool_calls"]
+    assert json.loads(call["function"]["arguments"]) == {"a": "x"}
+    assert response.headers["x-reshore-ignored"] == "stop"
+
+
 async def test_one_call_at_a_time_is_a_smaller_grammar(server: Server) -> None:
     several = await reflected(server, tools=TOOLS, tool_choice="required")
     one = await reflected(server, tools=TOOLS, tool_choice="required", parallel_tool_calls=False)

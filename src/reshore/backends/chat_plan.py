@@ -43,6 +43,8 @@ from reshore.types import (
 )
 from reshore.wire.llamacpp.requests import chat_body, completion_body
 
+IGNORED_HEADER = "x-reshore-ignored"
+
 
 @dataclass(frozen=True)
 class ChatPlan:
@@ -57,6 +59,7 @@ class ChatPlan:
             the engine to make it, and to read the answer.
         verify: finds what in a finished answer breaks the schema, where the grammar could not
             enforce all of it; None where there is nothing to find.
+        ignored: the fields of the request that this answer cannot honour.
     """
 
     request: ChatRequest
@@ -66,6 +69,12 @@ class ChatPlan:
     verify: Verify | None = None
     marks: Marks | None = None
     prompt: Prompt | None = None
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def notices(self) -> dict[str, str]:
+        """What the client is told, by header."""
+        return {IGNORED_HEADER: ", ".join(self.ignored)} if self.ignored else {}
 
     def with_sampling(self, sampling: Sampling) -> ChatPlan:
         return replace(self, request=msgspec.structs.replace(self.request, sampling=sampling))
@@ -115,14 +124,20 @@ def plan_chat(request: ChatRequest, model: Servable, limits: LimitsConfig) -> Ch
         RequestError: a schema is invalid, too large, or strict beyond what can be enforced.
     """
     _check_capabilities(request, model)
-    request = msgspec.structs.replace(
+    completed = msgspec.structs.replace(
         request,
         messages=with_own_messages(request.messages, model.system, model.messages),
         sampling=with_model_defaults(request.sampling, model.parameters),
         options=with_model_options(request.options, model.parameters),
     )
+    plan = _plan(completed, model, limits)
+    return replace(plan, ignored=_ignored(request, plan))
+
+
+def _plan(request: ChatRequest, model: Servable, limits: LimitsConfig) -> ChatPlan:
     if request.tools and request.tool_choice.mode != "none":
-        return _plan_tools(request, model, limits)
+        plan = _plan_tools(request, model, limits)
+        return plan if request.tool_choice.mode == "auto" else _unstopped(plan)
     request = msgspec.structs.replace(request, tools=(), tool_choice=ToolChoice())
     grammar, verify = format_grammar(request.response_format, limits)
     return ChatPlan(
@@ -167,6 +182,24 @@ def _plan_tools(request: ChatRequest, model: Servable, limits: LimitsConfig) -> 
         new_transform=WrittenCalls,
         marks=_marks(model),
     )
+
+
+def _unstopped(plan: ChatPlan) -> ChatPlan:
+    """A call that must come, whole: a stop text would match what it is written with, and cut it."""
+    return plan.with_sampling(msgspec.structs.replace(plan.request.sampling, stop=()))
+
+
+def _ignored(request: ChatRequest, plan: ChatPlan) -> tuple[str, ...]:
+    """What of a client's wishes does not reach the engine, although nothing is refused."""
+    names: list[str] = []
+    if request.sampling.stop and not plan.request.sampling.stop:
+        names.append("stop")
+    if plan.grammar is not None and plan.thinking is False:
+        if request.thinking:
+            names.append("think")
+        elif request.reasoning_effort not in (None, "none"):
+            names.append("reasoning_effort")
+    return tuple(names)
 
 
 def _holds_strictly(request: ChatRequest, model: Servable) -> bool:

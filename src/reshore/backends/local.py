@@ -69,7 +69,7 @@ class LocalBackend:
             AsyncExitStack() as stack,
         ):
             engine = lease.engine
-            notices: dict[str, str] = {}
+            notices = dict(plan.notices)
             chunks = None
             while chunks is None:
                 try:
@@ -171,7 +171,7 @@ class LocalBackend:
         engine, n = lease.engine, plan.request.n
         refuse_hopeless(chat_bytes(plan.request), engine.context_length, "messages")
         plan = await self._limit_context(plan, engine, notices)
-        plan = await after_thinking(plan, engine, self._client, notices)
+        plan = await after_thinking(plan, engine, self._client)
         plan = await continued(plan, engine, self._client)
         calls = _chat_calls(plan, n, engine.slots)
         chunks = self._run(engine.model, lease, calls, plan.new_transform)

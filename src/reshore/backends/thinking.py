@@ -21,25 +21,17 @@ from reshore.engine.grammar.thought import Lead, after_thought
 from reshore.models.thinking import Marks
 from reshore.types import ImagePart
 
-IGNORED_HEADER = "x-reshore-ignored"
 
-
-async def after_thinking(
-    plan: ChatPlan, engine: Engine, client: EngineClient, notices: dict[str, str]
-) -> ChatPlan:
+async def after_thinking(plan: ChatPlan, engine: Engine, client: EngineClient) -> ChatPlan:
     """`plan` with a grammar that lets the model think first, where it has one and the model does.
 
     An answer that goes on from tokens (`context`) is read in the same way, as the engine parses
     nothing there.
-
-    Args:
-        notices: gets the name of a wish to think that cannot be honoured.
     """
     if plan.grammar is None and not plan.request.context:
         return plan
     if "thinking" not in engine.model.capabilities:
         return plan
-    _tell(plan, notices)
     prompt = await render(client, engine, plan.body(n=1, seed_offset=0))
     marks, transform = plan.marks, plan.new_transform
     if marks is None:
@@ -82,13 +74,3 @@ def _as_text(plan: ChatPlan, prompt: str) -> ChatPlan:
     if any(isinstance(part, ImagePart) for m in messages for part in m.content or ()):
         return plan
     return replace(plan, prompt=prompt)
-
-
-def _tell(plan: ChatPlan, notices: dict[str, str]) -> None:
-    request = plan.request
-    if plan.grammar is None or plan.thinking is not False:
-        return
-    if request.thinking:
-        notices[IGNORED_HEADER] = "think"
-    elif request.reasoning_effort not in (None, "none"):
-        notices[IGNORED_HEADER] = "reasoning_effort"
