@@ -129,6 +129,21 @@ def test_what_cannot_be_run_is_told_at_once(text: str) -> None:
         Program(text)
 
 
+@pytest.mark.parametrize(
+    "text", ["nowhere.py:better", "json:missing", "no_such:better", "nobody -x"]
+)
+async def test_what_is_not_there_is_told_before_any_pair(text: str) -> None:
+    with pytest.raises(JudgeError, match="cannot be used: ") as raised:
+        await Program(text).probe()
+    assert text in str(raised.value)
+
+
+async def test_what_is_there_is_found_and_not_called(tmp_path: Path) -> None:
+    await Program(function(tmp_path, "def better(**case): raise SystemExit(1)")).probe()
+    await Program(python(f"open({str(tmp_path / 'made')!r}, 'w')")).probe()
+    assert not (tmp_path / "made").exists()
+
+
 async def test_a_check_that_hangs_is_told() -> None:
     with pytest.raises(JudgeError, match=r"longer than 0.05 s for a pair"):
         await decided(Program(python("import time; time.sleep(600)"), timeout_s=0.05))

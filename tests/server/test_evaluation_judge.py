@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from reshore.errors import ConfigError
+from reshore.evals.deciding import Deciders
 from tests.backends.remote.scripted import Peer, Seen
 from tests.server.harness import MODEL, chat_body
 from tests.server.routed import CHAT, DONE, FINISH, USAGE, answer, delta, routed
-from tests.server.test_admin_routes import told
+from tests.server.test_admin_routes import ask, told
 from tests.server.test_evaluation import HERE, Told, route
 from tests.server.test_routed_ledger import rows
 
@@ -142,12 +143,53 @@ async def test_the_users_own_check_decides(home: Path) -> None:
     assert (verdict, by, asked) == ("win", "own check", [])
 
 
-async def test_rollouts_are_told_who_decides(home: Path) -> None:
-    more = settings(JUDGE, 'check = "mine.py:better"', 'sufficient = ["json"]')
-    async with routed(home, route(HERE, more), admin=True) as it:
+async def deciders(home: Path, *lines: str) -> Deciders:
+    """What can compare gpt-4o with the model of this machine."""
+    async with routed(home, route(HERE, settings(*lines)), admin=True) as it:
         evaluation = it.server.app.services.evaluation
         assert evaluation is not None
-        assert evaluation.deciders("gpt-4o") == ("own check", "judge claude-judge", "json")
+        return evaluation.deciders(["gpt-4o", "tiny:latest"])
+
+
+async def test_rollouts_are_told_who_decides(home: Path) -> None:
+    (home / "mine.py").write_text("def better(**case): return None")
+    check = f"check = {json.dumps(f'{home}/mine.py:better')}"
+    found = await deciders(home, JUDGE, check, 'sufficient = ["json"]')
+    assert found == Deciders(names=("own check", "judge claude-judge", "json"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        (('judge = "cloud:cloud/gpt-4.1"',), "the judge and gpt-4o are both OpenAI"),
+        (('judge = "local:tiny"', "sufficient = []"), ""),
+        (('judge = "local:tiny:latest"',), "the judge and tiny:latest are both tiny:latest"),
+        ((JUDGE, "judge_share = 0"), "set evaluation.judge_share above 0"),
+        ((JUDGE, "judge_per_hour = 0"), "set evaluation.judge_per_hour above 0"),
+    ],
+)
+async def test_a_judge_that_would_never_rule_decides_nothing(
+    home: Path, lines: tuple[str, ...], why: str
+) -> None:
+    found = await deciders(home, *lines)
+    assert (not found.names) == bool(why)
+    assert why in "".join(found.unfit)
+
+
+async def test_a_judge_of_their_family_decides_where_that_is_allowed(home: Path) -> None:
+    found = await deciders(home, 'judge = "cloud:cloud/gpt-4.1"', "judge_own_family = true")
+    assert found == Deciders(names=("judge gpt-4.1",))
+
+
+async def test_a_rollout_that_the_judge_would_never_rule_on_is_refused(home: Path) -> None:
+    more = settings('judge = "cloud:cloud/gpt-4o"')
+    wish = {"route": "gpt-4o-mini", "model": MODEL}
+    async with routed(home, more, admin=True) as it:
+        status, refused = await ask(it.server, "POST", "/admin/rollouts", wish)
+    assert status == 400
+    said = refused["error"]["message"]
+    assert "the judge and gpt-4o-mini are both OpenAI" in said
+    assert "evaluation.judge_own_family = true" in said
 
 
 async def test_a_judge_of_this_machine_is_asked_when_nobody_needs_it(home: Path) -> None:
@@ -170,6 +212,8 @@ async def test_a_judge_of_this_machine_is_asked_when_nobody_needs_it(home: Path)
         ('judge = "split(local=1, cloud=2)"', "names no model"),
         ('judge = "lokal:x"', "evaluation.judge: "),
         ('check = "  "', "evaluation.check: your check is empty"),
+        ('check = "nofile.py:better"', "evaluation.check: your check `nofile.py:better` cannot be"),
+        ('check = "no-such-command"', "there is no executable 'no-such-command'"),
         ("judge_share = 1.5", "judge_share"),
         ("check_timeout_s = 0", "check_timeout_s must be above 0"),
     ],

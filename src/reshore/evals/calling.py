@@ -2,7 +2,8 @@
 
 The case comes in as JSON on standard input; the function is called with its `request`, `first`,
 `second` and `expected` (dictionaries), and what it returns goes out on standard output. What it
-prints goes to standard error, where it is in nobody's way.
+prints goes to standard error, where it is in nobody's way. With `--find` behind its name it is
+looked for, and not called.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ def main() -> None:
     """Call the function that the first argument names, once."""
     with contextlib.redirect_stdout(sys.stderr):
         function = _find(sys.argv[1])
+        if sys.argv[2:] == ["--find"]:
+            return
         case = msgspec.json.decode(sys.stdin.buffer.read(), type=dict[str, Any])
         said = _written(function(**case))
     sys.stdout.buffer.write(msgspec.json.encode(said))

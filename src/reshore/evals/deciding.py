@@ -36,6 +36,18 @@ class Parties(Struct, frozen=True, kw_only=True):
 NOBODY = Parties()
 
 
+class Deciders(Struct, frozen=True, kw_only=True):
+    """What can tell which of two models' answers is better.
+
+    Attributes:
+        names: of what can.
+        unfit: why what there is besides cannot, and what to do; a sentence each.
+    """
+
+    names: tuple[str, ...] = ()
+    unfit: tuple[str, ...] = ()
+
+
 class Decider(Protocol):
     """Says which of two answers is better. It takes as long as it takes: never wait for it where a
     client waits."""

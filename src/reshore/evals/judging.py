@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -121,13 +121,19 @@ class Judge:
         """How often it ruled: `verdict`, or why it gave none."""
         return {silence or "verdict": count for silence, count in self.counts.most_common()}
 
+    def relative(self, models: Iterable[str]) -> str:
+        """Which of these models it does not grade, as it is one of its family; "" if it may."""
+        if self._manner.own_family:
+            return ""
+        families = ((model, related(self._model, model)) for model in models if model)
+        own = ((model, family) for model, family in families if family)
+        return next((f"the judge and {model} are both {family}" for model, family in own), "")
+
     def _may_not(self, request: ChatRequest, parties: Parties) -> Ruling | None:
         """Why it is not asked at all; a pair that it is asked about counts from here on."""
-        if not self._manner.own_family:
-            for model in (parties.first, parties.second):
-                family = model and related(self._model, model)
-                if family:
-                    return silent("own family", f"the judge and {model} are both {family}")
+        relative = self.relative((parties.first, parties.second))
+        if relative:
+            return silent("own family", relative)
         if has_images(request):
             return silent("images", "the request has images, which the judge does not see")
         if self._manner.share < 1 and self._chance() >= self._manner.share:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import shlex
+import shutil
 import signal
 import sys
 from typing import Any, Literal
@@ -24,6 +25,8 @@ from reshore.types import ChatRequest, ToolCall
 
 # `package.module:function` or `path/to/file.py:function`; anything else is a command.
 _FUNCTION = re.compile(r"(?:[A-Za-z_][\w.]*|\S*\.py):[A-Za-z_]\w*")
+# To find a function. Long: modules that a machine reads for the first time are slow, not missing.
+_PROBE_S = 60.0
 # By this name its verdicts are told from those of others.
 OWN = "own check"
 
@@ -76,8 +79,28 @@ class Program:
     def __init__(self, text: str, *, timeout_s: float = 10.0, parallel: int = 2) -> None:
         self.text = text
         self._arguments = _arguments(text)
+        self._is_function = bool(_FUNCTION.fullmatch(text.strip()))
         self._timeout_s = timeout_s
         self._places = asyncio.Semaphore(parallel)
+
+    async def probe(self) -> None:
+        """Look whether its function or executable is there; nothing is asked.
+
+        A function is looked for where it would be called: in a process, which runs its file.
+
+        Raises:
+            JudgeError: it is not, or its file cannot be run.
+        """
+        if not self._is_function:
+            if shutil.which(self._arguments[0]) is None:
+                raise self._unusable(f"there is no executable '{self._arguments[0]}'")
+            return
+        try:
+            code, _, said = await self._run(b"", "--find", within_s=_PROBE_S)
+        except TimeoutError as error:
+            raise self._unusable(f"its file runs for more than {_PROBE_S:g} s") from error
+        if code:
+            raise self._unusable(_last_line(said))
 
     async def decide(
         self, request: ChatRequest, first: Heard, second: Heard, expected: Expected
@@ -89,30 +112,33 @@ class Program:
         """
         case = _Case(_asked(request), _answer(first), _answer(second), expected)
         async with self._places:
-            code, out, said = await self._run(msgspec.json.encode(case))
+            try:
+                code, out, said = await self._run(
+                    msgspec.json.encode(case), within_s=self._timeout_s
+                )
+            except TimeoutError as error:
+                limit = f"it took longer than {self._timeout_s:g} s for a pair"
+                raise self._failed(limit) from error
         if code:
-            last = said.decode(errors="replace").strip().rpartition("\n")[2]
+            last = _last_line(said)
             raise self._failed(f"it ended with {code}{last and f': {last}'}")
         return self._read(out)
 
-    async def _run(self, case: bytes) -> tuple[int, bytes, bytes]:
-        pipe = asyncio.subprocess.PIPE
+    async def _run(self, case: bytes, *more: str, within_s: float) -> tuple[int, bytes, bytes]:
+        pipe, words = asyncio.subprocess.PIPE, (*self._arguments, *more)
         try:
             process = await asyncio.create_subprocess_exec(
-                *self._arguments, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+                *words, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
             )
         except OSError as error:
             raise self._failed(f"it cannot be started: {error.strerror}") from error
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(within_s):
                 out, said = await process.communicate(case)
-        except BaseException as error:
+        except BaseException:
             _end(process)
             await process.wait()
-            if not isinstance(error, TimeoutError):
-                raise
-            limit = f"it took longer than {self._timeout_s:g} s for a pair"
-            raise self._failed(limit) from error
+            raise
         return process.returncode or 0, out, said
 
     def _read(self, out: bytes) -> Compared:
@@ -141,6 +167,17 @@ class Program:
 
     def _failed(self, why: str) -> JudgeError:
         return JudgeError(f"your check `{self.text}` gave no verdict: {why}")
+
+    def _unusable(self, why: str) -> JudgeError:
+        here = os.getcwd()
+        return JudgeError(
+            f"your check `{self.text}` cannot be used: {why}; paths and modules are looked for in "
+            f"the directory where this was started ({here})"
+        )
+
+
+def _last_line(said: bytes) -> str:
+    return said.decode(errors="replace").strip().rpartition("\n")[2]
 
 
 def _end(process: asyncio.subprocess.Process) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 from msgspec import Struct
@@ -61,26 +60,15 @@ class Plan(Struct, frozen=True, kw_only=True):
         return self.guard_alpha / len(self.steps)
 
 
-def checked_plan(plan: Plan, deciders: Sequence[str]) -> Plan:
+def checked_plan(plan: Plan) -> Plan:
     """The plan, if it can work.
-
-    Args:
-        deciders: the checks and judges that can say which of two answers of this traffic is
-            better; a pair that none of them decides counts for nothing.
 
     Raises:
         RouteError: it cannot; says why and what to do.
     """
     for speaks_against in (_against_steps(plan), _against_guards(plan), _against_rest(plan)):
         if speaks_against:
-            raise _cannot(plan, speaks_against)
-    if not deciders:
-        raise _cannot(
-            plan,
-            "no check and no judge can decide which of two of its answers is better, so there "
-            "would never be a pair that counts; name the checks that are enough for this traffic "
-            "in evaluation.sufficient, or configure a judge",
-        )
+            raise RouteError(f"the rollout of '{plan.route}' cannot start: {speaks_against}")
     return plan
 
 
@@ -115,7 +103,3 @@ def _against_rest(plan: Plan) -> str:
     if not 0 < plan.alpha <= 0.5:
         return "alpha, the probability of a wrong end, is above 0 and at most 0.5"
     return ""
-
-
-def _cannot(plan: Plan, why: str) -> RouteError:
-    return RouteError(f"the rollout of '{plan.route}' cannot start: {why}")

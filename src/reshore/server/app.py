@@ -119,7 +119,7 @@ async def create_app(
     ):
         local = LocalBackend(here.library, here.pool, EngineClient(session), config)
         backends = Backends(local, remotes)
-        decider = open_decider(
+        decider = await open_decider(
             config.evaluation,
             remotes,
             reach=lambda target, request, request_id: backends.chat(

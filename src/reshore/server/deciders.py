@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 
 from reshore.backends.remote import Remote
 from reshore.clock import Clock
 from reshore.config.evaluation import EvaluationConfig
 from reshore.errors import ConfigError, JudgeError, RouteError
-from reshore.evals.deciding import Checks, Decider, InTurn
+from reshore.evals.deciding import Checks, Decider, Deciders, InTurn
 from reshore.evals.judge_backend import BackendAsks
 from reshore.evals.judging import Judge, Manner
 from reshore.evals.program import OWN, Program
@@ -27,16 +28,16 @@ class Deciding:
     """Who decides pairs.
 
     Attributes:
-        names: of what decides beside checks.
+        deciders: what decides between two models beside checks.
         judged: how often the judge ruled since the start: `verdict`, or why it gave none.
     """
 
     decider: Decider
-    names: tuple[str, ...] = ()
+    deciders: Callable[[Collection[str]], Deciders] = lambda _: Deciders()
     judged: Callable[[], dict[str, int]] = dict
 
 
-def open_decider(
+async def open_decider(
     config: EvaluationConfig,
     upstreams: Mapping[str, Remote],
     *,
@@ -54,9 +55,9 @@ def open_decider(
 
     Raises:
         ConfigError: `judge` names no model, or an upstream that is not configured; `check` names
-            nothing that could be run.
+            nothing that could be run, or that is there.
     """
-    program, judge = _program(config), None
+    program, judge = await _program(config), None
     if config.judge:
         target = _target(config.judge, upstreams)
         asks = BackendAsks(
@@ -74,16 +75,44 @@ def open_decider(
         judge = Judge(asks, config.judge, clock=clock, manner=manner)
     if program is None and judge is None:
         return Deciding(Checks())
-    names = ((OWN,) if program else ()) + ((judge.by,) if judge else ())
-    return Deciding(InTurn(program, judge), names, judge.told if judge else dict)
+    deciders = partial(_deciders, config, program, judge)
+    return Deciding(InTurn(program, judge), deciders, judge.told if judge else dict)
 
 
-def _program(config: EvaluationConfig) -> Program | None:
+def _deciders(
+    config: EvaluationConfig,
+    program: Program | None,
+    judge: Judge | None,
+    models: Collection[str],
+) -> Deciders:
+    own = (OWN,) if program else ()
+    if judge is None:
+        return Deciders(names=own)
+    unfit = _against(judge, config, models)
+    return Deciders(names=own, unfit=(unfit,)) if unfit else Deciders(names=(*own, judge.by))
+
+
+def _against(judge: Judge, config: EvaluationConfig, models: Collection[str]) -> str:
+    """Why the judge would never rule on answers of these models, and what to do."""
+    for name in ("judge_share", "judge_per_hour"):
+        if not getattr(config, name):
+            return f"the judge is asked about no pair; set evaluation.{name} above 0"
+    relative = judge.relative(models)
+    return relative and (
+        f"{relative}, and it favours its own family; name another one in evaluation.judge, or "
+        "allow it by evaluation.judge_own_family = true"
+    )
+
+
+async def _program(config: EvaluationConfig) -> Program | None:
+    if not config.check:
+        return None
     try:
-        timeout_s = config.check_timeout_s
-        return Program(config.check, timeout_s=timeout_s) if config.check else None
+        program = Program(config.check, timeout_s=config.check_timeout_s)
+        await program.probe()
     except JudgeError as error:
         raise ConfigError(f"evaluation.check: {error}") from error
+    return program
 
 
 def _target(text: str, upstreams: Mapping[str, Remote]) -> Target:

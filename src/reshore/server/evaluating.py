@@ -34,7 +34,7 @@ async def running_evaluation(
         clock=clock,
         ledger=ledger,
         decider=deciding.decider,
-        deciders=deciding.names,
+        deciders=deciding.deciders,
         judged=deciding.judged,
     ) as evaluation:
         yield evaluation

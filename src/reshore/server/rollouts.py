@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from functools import partial
 
 from reshore.clock import Clock
 from reshore.config import Config
 from reshore.config.rollout import read_webhook_secret
-from reshore.errors import RouteError, RouteNotFound
+from reshore.errors import RouteNotFound
+from reshore.evals.deciding import Deciders
 from reshore.evals.live.evaluation import Evaluation
 from reshore.evals.rollouts.asked import Event
 from reshore.evals.rollouts.runner import Runner
@@ -62,11 +63,9 @@ async def open_rollouts(
         yield runner
 
 
-def _nothing_compares(route: str) -> Sequence[str]:
-    raise RouteError(
-        f"the rollout of '{route}' cannot start: evaluation is switched off, so nobody compares "
-        "answers; set evaluation.enabled = true, and restart"
-    )
+def _nothing_compares(models: Collection[str]) -> Deciders:
+    off = "evaluation is switched off: set evaluation.enabled = true, and restart"
+    return Deciders(unfit=(off,))
 
 
 def hold_to_level(evaluation: Evaluation, event: Event) -> None:

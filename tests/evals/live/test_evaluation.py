@@ -11,7 +11,7 @@ import pytest
 
 from reshore.config import EvaluationConfig
 from reshore.errors import ConfigError, RouteNotFound
-from reshore.evals.deciding import Checks
+from reshore.evals.deciding import Checks, Deciders
 from reshore.evals.live.evaluation import Evaluation
 from reshore.evals.live.keeping import Keeping
 from reshore.routing.paired import Paired
@@ -294,9 +294,9 @@ async def test_well_formed_wrong_answers_are_found_by_no_check_unless_somebody_s
     tmp_path: Path,
 ) -> None:
     async with evaluating(tmp_path) as scene:
-        assert scene.evaluation.deciders("gpt-4o") == ()
+        assert scene.evaluation.deciders(["gpt-4o"]) == Deciders()
     async with evaluating(tmp_path, sufficient=("json",)) as scene:
-        assert scene.evaluation.deciders("gpt-4o") == ("json",)
+        assert scene.evaluation.deciders(["gpt-4o"]) == Deciders(names=("json",))
 
 
 def test_a_check_that_there_is_not_is_told_with_the_nearest(tmp_path: Path) -> None:

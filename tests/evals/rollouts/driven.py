@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reshore.errors import RouteNotFound
+from reshore.evals.deciding import Deciders
 from reshore.evals.rollouts.asked import Event, Shown, StartRollout, Wish
 from reshore.evals.rollouts.runner import Runner
 from reshore.evals.rollouts.shelf import Shelf
@@ -24,6 +25,7 @@ from reshore.types import Attempt, Decision, Outcome, Side, Target
 from tests.routing.operated import config, route
 
 NAME = "gpt-4o-mini"
+AGREEMENT = Deciders(names=("agreement",))
 ADA = Note(author="ada", reason="to see")
 LOCAL = Target(side="local", backend="local", model="tiny:latest")
 CLOUD = Target(side="cloud", backend="openai", model=NAME)
@@ -66,7 +68,7 @@ class Driven:
             Shelf(home / "rollouts", write),
             self.state,
             clock=clock,
-            deciders=lambda _: ("agreement",),
+            deciders=lambda _: AGREEMENT,
             told=[self._take],
         )
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from reshore.errors import RouteConflict, RouteError
+from reshore.evals.deciding import Deciders
 from reshore.evals.rollouts.asked import StartRollout
 from reshore.evals.rollouts.beginning import planned
 from reshore.evals.rollouts.kept import Kept
 from reshore.routing.world import World
-from tests.evals.rollouts.driven import NAME, QUICK, world
+from reshore.types import Side
+from tests.evals.rollouts.driven import AGREEMENT, NAME, QUICK, world
 from tests.routing.operated import ADA, opened, route
 
 
@@ -20,7 +23,7 @@ def plan(home: Path, wish: StartRollout = QUICK, *routes, known: World | None = 
     state = opened(home, world=known or world())
     for each in routes:
         state.set(each, ADA)
-    return planned(wish, state.in_force, ("agreement",), number=1, now_s=1.7e9)
+    return planned(wish, state.in_force, lambda _: AGREEMENT, number=1, now_s=1.7e9)
 
 
 def test_a_name_without_a_route_begins_where_it_goes_anyway(tmp_path: Path) -> None:
@@ -64,7 +67,32 @@ def test_what_cannot_work_is_refused_with_a_reason(tmp_path: Path, changes, says
 def test_without_a_check_that_decides_there_is_no_rollout(tmp_path: Path) -> None:
     now = opened(tmp_path, world=world()).in_force
     with pytest.raises(RouteError, match="no check and no judge can decide"):
-        planned(QUICK, now, (), number=1, now_s=1.7e9)
+        planned(QUICK, now, lambda _: Deciders(), number=1, now_s=1.7e9)
+
+
+@pytest.mark.parametrize(
+    ("to", "before", "models"),
+    [
+        ("local", "cloud", ["tiny:latest", NAME]),
+        ("local", "fallback(cloud:openai/gpt-4o, cloud)", ["tiny:latest", "gpt-4o"]),
+        ("cloud", "shadow(local, cloud, share=1%)", [NAME, "tiny"]),
+    ],
+)
+def test_who_decides_is_asked_for_the_two_models_that_are_compared(
+    tmp_path: Path, to: Side, before: str, models: list[str]
+) -> None:
+    state = opened(tmp_path, world=world())
+    state.set(route(NAME, before, local="tiny"), ADA)
+    asked: list[str] = []
+
+    def deciders(found: Collection[str]) -> Deciders:
+        asked.extend(found)
+        return Deciders(unfit=("the judge is related",))
+
+    wish = replace(QUICK, to=to, model="tiny:latest" if to == "local" else "")
+    with pytest.raises(RouteError, match=r"counts \(the judge is related\); name the checks"):
+        planned(wish, state.in_force, deciders, number=1, now_s=1.7e9)
+    assert asked == models
 
 
 def test_a_route_that_names_its_model_keeps_it(tmp_path: Path) -> None:
@@ -77,7 +105,7 @@ def test_under_the_panic_switch_nothing_begins(tmp_path: Path) -> None:
     state = opened(tmp_path, world=world())
     state.panic("cloud", ADA)
     with pytest.raises(RouteError, match="the panic switch sends everything to the cloud side"):
-        planned(QUICK, state.in_force, ("agreement",), number=1, now_s=1.7e9)
+        planned(QUICK, state.in_force, lambda _: AGREEMENT, number=1, now_s=1.7e9)
 
 
 def test_it_begins_on_the_version_that_was_meant(tmp_path: Path) -> None:

@@ -10,14 +10,14 @@ from reshore.errors import HistoryError
 from reshore.evals.rollouts.beginning import planned
 from reshore.evals.rollouts.kept import Kept
 from reshore.evals.rollouts.shelf import Shelf, encoded
-from tests.evals.rollouts.driven import QUICK, world
+from tests.evals.rollouts.driven import AGREEMENT, QUICK, world
 from tests.routing.operated import opened
 
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Kept:
     now = opened(tmp_path / "other", world=world()).in_force
-    made = planned(QUICK, now, ("agreement",), number=1, now_s=1.7e9)
+    made = planned(QUICK, now, lambda _: AGREEMENT, number=1, now_s=1.7e9)
     for verdict in ("tie", "win", "undecided"):
         made.rollout.pair(verdict, 1.7e9)
     made.rollout.answered("cloud", 1.7e9, failed=False, ttft_ms=12.5)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Literal, Protocol, Self
+
+from msgspec.structs import replace
 
 from reshore.clock import Clock
 from reshore.config.evaluation import EvaluationConfig
 from reshore.config.keys import did_you_mean
 from reshore.errors import ConfigError, RouteNotFound
 from reshore.evals.answered import BESIDE, telling
-from reshore.evals.deciding import Decider
+from reshore.evals.deciding import Decider, Deciders
 from reshore.evals.live.book import Book
 from reshore.evals.live.evidence import Evidence, watching
 from reshore.evals.live.keeping import Keeping
@@ -56,7 +58,7 @@ class Evaluation:
 
     Args:
         decider: says which of two answers is better.
-        deciders: what else than checks it has: a judge, a program of the user's.
+        deciders: what else than checks can compare two models: a judge, a program of the user's.
         judged: how often the judge ruled: `verdict`, or why it gave none.
 
     Attributes:
@@ -77,7 +79,7 @@ class Evaluation:
         clock: Clock,
         ledger: PairLedger,
         decider: Decider,
-        deciders: tuple[str, ...] = (),
+        deciders: Callable[[Collection[str]], Deciders] = lambda _: Deciders(),
         judged: Callable[[], dict[str, int]] = dict,
     ) -> None:
         _check(config.sufficient)
@@ -186,14 +188,15 @@ class Evaluation:
         reasons = (*self._worker.dropped.items(), *self._no_pair.items())
         return {str(reason): count for reason, count in reasons}
 
-    def deciders(self, route: str) -> tuple[str, ...]:
-        """What can say which of two answers of a route's traffic is better.
+    def deciders(self, models: Collection[str]) -> Deciders:
+        """What can say which of these models' answers is better.
 
         Structural checks find answers that nobody wants, and agreement finds ties; none of them
         tells a good answer from a well-formed wrong one. So these are a judge or the user's own
         function where there is one, and the checks that the user has named as `sufficient`.
         """
-        return (*self._deciders, *self._config.sufficient)
+        found = self._deciders(models)
+        return replace(found, names=(*found.names, *self._config.sufficient))
 
     # What it does
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection
 
 from msgspec.structs import replace
 
 from reshore.errors import RouteConflict, RouteError
+from reshore.evals.deciding import Deciders
 from reshore.evals.rollouts.asked import StartRollout
 from reshore.evals.rollouts.kept import Kept
 from reshore.routing.asking import Asking
@@ -25,12 +26,18 @@ from reshore.types import Side
 
 
 def planned(
-    wish: StartRollout, now: InForce, deciders: Sequence[str], *, number: int, now_s: float
+    wish: StartRollout,
+    now: InForce,
+    deciders: Callable[[Collection[str]], Deciders],
+    *,
+    number: int,
+    now_s: float,
 ) -> Kept:
     """The rollout that is wished for; nothing of it is in force yet.
 
     Args:
-        deciders: what can decide pairs of this traffic, as in `checked_plan`.
+        deciders: what can decide pairs of these models; a pair that nothing decides counts for
+            nothing.
         number: the one that it gets.
 
     Raises:
@@ -46,9 +53,10 @@ def planned(
             f"the panic switch sends everything to the {snapshot.override} side; `reshore route "
             "all normal` ends that",
         )
-    plan = checked_plan(wish.plan(), deciders)
+    plan = checked_plan(wish.plan())
     base = _with_model(_base(plan.route, now), plan.to, wish.model)
     _check_target(stepped(base, plan, plan.steps[0]), plan, now)
+    _check_deciders(stepped(base, plan, 100), now, deciders)
     before = snapshot.route(plan.route)
     return Kept(
         number=number,
@@ -109,6 +117,22 @@ def _check_target(first: Route, plan: Plan, now: InForce) -> None:
             first.pattern,
             f"'{model}' is not installed here; pull it first (`reshore pull {model}`), or name "
             "another model: --to local:MODEL",
+        )
+
+
+def _check_deciders(
+    last: Route, now: InForce, deciders: Callable[[Collection[str]], Deciders]
+) -> None:
+    """Of the last step, as its two models are compared in every step."""
+    naming = Naming(last.pattern, last, now.view.table, now.world)
+    found = deciders([naming.target(part).model for part in parts(last.policy)])
+    if not found.names:
+        unfit = "".join(f" ({why})" for why in found.unfit)
+        raise _cannot(
+            last.pattern,
+            "no check and no judge can decide which of two of its answers is better, so there "
+            f"would never be a pair that counts{unfit}; name the checks that are enough for this "
+            "traffic in evaluation.sufficient, or configure a check of your own or a judge",
         )
 
 

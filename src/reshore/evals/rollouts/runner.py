@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from functools import partial
 from types import TracebackType
 
@@ -15,6 +15,7 @@ from reshore.errors import (
     RouteError,
     RouteNotFound,
 )
+from reshore.evals.deciding import Deciders
 from reshore.evals.rollouts.asked import (
     Brief,
     Event,
@@ -60,7 +61,7 @@ class Runner:
         shelf: where rollouts are kept; it is read on entering.
         routes: what moves are made in.
         clock: for moments, and for how often time is looked at.
-        deciders: what can decide pairs of a route's traffic; nothing, and no rollout starts.
+        deciders: what can decide pairs of these models; nothing, and no rollout starts.
         told: get every event, at once; they must not wait or raise.
 
     Attributes:
@@ -76,7 +77,7 @@ class Runner:
         routes: RoutingState,
         *,
         clock: Clock,
-        deciders: Callable[[str], Sequence[str]],
+        deciders: Callable[[Collection[str]], Deciders],
         told: Sequence[Callable[[Event], None]] = (),
     ) -> None:
         self._shelf = shelf
@@ -335,8 +336,8 @@ class Runner:
                 f"a rollout of '{around.pattern}' moves '{wish.route}' as well; end that one first"
             )
         number = await asyncio.to_thread(self._shelf.next_number)
-        deciders, now_s = self._deciders(wish.route), self._clock.wall()
-        kept = planned(wish, self._routes.in_force, deciders, number=number, now_s=now_s)
+        now_s = self._clock.wall()
+        kept = planned(wish, self._routes.in_force, self._deciders, number=number, now_s=now_s)
         await asyncio.to_thread(self._shelf.save, number, encoded(kept))
         try:
             version = await asyncio.to_thread(carry_out, self._routes, kept)
