@@ -6,7 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -134,6 +137,42 @@ def test_a_server_starts_beside_a_database_that_cannot_be_opened(tmp_path: Path)
     with open_ledger(config, SystemClock()) as ledger:
         ledger.record(outcome("b"))
     assert count(config) == 2
+
+
+def wait_until(holds: Callable[[], bool], within_s: float = 20.0) -> None:
+    latest = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < latest
+        threading.Event().wait(0.01)
+
+
+@contextmanager
+def locked(url: str) -> Iterator[None]:
+    """Somebody else works on the table of requests, and nobody else can."""
+    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("LOCK TABLE requests IN ACCESS EXCLUSIVE MODE")
+        yield
+    engine.dispose()
+
+
+def test_while_postgresql_hangs_entries_are_in_a_file_within_a_second(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    config = settings(tmp_path / "home", RESHORE_LEDGER_URL=postgres_url)
+    with open_ledger(config, SystemClock()) as ledger:
+        ledger.record(outcome("req_a"))
+        wait_until(lambda: ledger.counts.written == 1)
+        with locked(postgres_url):
+            for request_id in ("req_b", "req_c"):
+                before = ledger.counts.spilled
+                ledger.record(outcome(request_id))
+                # What is promised is a second; a busy machine gets some more.
+                wait_until(lambda before=before: ledger.counts.spilled > before, within_s=5.0)
+        wait_until(lambda: ledger.counts.written == 3)
+    assert count(config) == count(config, attempts) == 3
+    assert ledger.counts.lost == 0
+    assert list((config.home / "ledger").iterdir()) == []
 
 
 # Records requests at a steady rate and says of each when it did, as a server acknowledges them.

@@ -28,8 +28,10 @@ from reshore.ledger.retention import Retention
 # Another program may hold SQLite's lock for a moment; longer, and entries go to a file meanwhile.
 _BUSY_MS = 500
 _CONNECT_S = 10
-# What hangs for longer is given up: nothing that the ledger does takes a second.
+# What hangs for longer is given up: a new schema and deletions, which may read much.
 _STATEMENT_MS = 15_000
+# A row of a batch is a statement. Entries wait in memory for it, so not for longer than for SQLite.
+_ROW_MS = _BUSY_MS
 
 # Gateways that start at once must not change one schema together (a number of our own).
 _MIGRATION_LOCK = 0x7265_7368
@@ -89,6 +91,7 @@ class Database:
     def sweep(self, now_s: float) -> bool:
         """Delete some of what is too old; whether there may be more."""
         with self._border(), self._connection.begin():
+            _prolong(self._connection, "statement_timeout")
             return self._retention.sweep(self._connection, now_s)
 
     def close(self) -> None:
@@ -191,16 +194,33 @@ def _sqlite(file: Path, read_only: bool) -> Engine:
     return engine
 
 
+# Of the writer's connection, in libpq's words. A server of which nothing is heard, behind a cut
+# cable say, is given up after two seconds, and entries go to a file.
+_IMPATIENT = {
+    "options": f"-c statement_timeout={_ROW_MS} -c lock_timeout={_ROW_MS}",
+    "tcp_user_timeout": "2000",
+    "keepalives_idle": "2",
+    "keepalives_interval": "1",
+    "keepalives_count": "2",
+}
+
+
 def _postgresql(url: URL, read_only: bool) -> Engine:
-    options = f"-c statement_timeout={_STATEMENT_MS}"
-    if read_only:
-        options = "-c default_transaction_read_only=on"
-    usual = {"connect_timeout": str(_CONNECT_S), "options": options, "application_name": "reshore"}
+    usual = {"connect_timeout": str(_CONNECT_S), "application_name": "reshore"}
+    usual |= {"options": "-c default_transaction_read_only=on"} if read_only else _IMPATIENT
     url = url.set(drivername="postgresql+psycopg", query={**usual, **url.query})
     return sa.create_engine(url, poolclass=NullPool, paramstyle="format")
 
 
+def _prolong(connection: Connection, *timeouts: str) -> None:
+    """For one transaction, whose statements may take their time."""
+    if connection.dialect.name == "postgresql":
+        for name in timeouts:
+            connection.execute(sa.select(sa.func.set_config(name, str(_STATEMENT_MS), True)))
+
+
 def _migrate(connection: Connection, where: str) -> None:
+    _prolong(connection, "statement_timeout", "lock_timeout")
     if connection.dialect.name == "postgresql":
         lock = sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK))
         connection.execute(lock)
