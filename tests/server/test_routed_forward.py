@@ -1,6 +1,7 @@
 """What has no codec here: sent on to an upstream as it is, and answered as it is."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,7 +22,10 @@ def form_of(**fields: str | bytes) -> aiohttp.FormData:
     """A form, in the order in which its fields are given; bytes are a file."""
     form = aiohttp.FormData(default_to_multipart=True)
     for name, value in fields.items():
-        form.add_field(name, value, filename=name if isinstance(value, bytes) else None)
+        if isinstance(value, bytes):
+            form.add_field(name, io.BytesIO(value), filename=name)
+        else:
+            form.add_field(name, value)
     return form
 
 
@@ -103,6 +107,66 @@ async def test_a_form_is_routed_by_its_model(home: Path) -> None:
     assert b"whisper-1" not in body
     assert b"RIFF" + bytes(100_000) in body
     assert it.server.outcomes[0].asked_model == "whisper-1"
+
+
+@pytest.mark.parametrize("size", [1, 100_000, 25 * 1024 * 1024])
+async def test_a_form_with_its_file_first_is_routed_by_its_model(home: Path, size: int) -> None:
+    toml = '[routes]\n"whisper-*" = "cloud:cloud/whisper-large"'
+    async with routed(home, toml, script=echo) as it:
+        form = form_of(file=b"x" * size, model="whisper-1", language="en")
+        url = it.server.url + "/v1/audio/transcriptions"
+        async with it.server.session.post(url, data=form) as response:
+            assert response.status == 201
+            body = await response.read()
+    assert b"whisper-large\r\n" in body
+    assert b"whisper-1" not in body
+    assert body.count(b"x") >= size
+    assert it.server.outcomes[0].asked_model == "whisper-1"
+
+
+async def test_a_form_that_names_no_model_as_far_as_it_is_held_goes_nowhere(home: Path) -> None:
+    async with routed(home, "[limits]\nform_bytes = 200000", script=echo) as it:
+        form = form_of(file=b"x" * 300_000, model="whisper-1")
+        url = it.server.url + "/v1/audio/transcriptions"
+        async with it.server.session.post(url, data=form) as response:
+            assert response.status == 413
+            error = json.loads(await response.read())["error"]
+        assert error["param"] == "model"
+        assert "limits.form_bytes" in error["message"]
+        assert it.cloud.seen == []
+
+
+async def test_a_form_that_breaks_off_goes_nowhere(home: Path) -> None:
+    async with routed(home, script=echo) as it:
+        headers = {"content-type": "multipart/form-data; boundary=other"}
+        body = b"--a\r\ncontent-disposition: form-data; name=model\r\n\r\nx\r\n--a--\r\n"
+        await it.server.post("/v1/audio/transcriptions", body, headers=headers)
+        assert it.server.outcomes[0].status == 400
+        assert it.cloud.seen == []
+
+
+async def test_a_file_that_has_no_model_goes_by_whatever_its_size(home: Path) -> None:
+    async with routed(home, "[limits]\nform_bytes = 200000", script=echo) as it:
+        form = form_of(purpose="batch", file=b"x" * 300_000)
+        async with it.server.session.post(it.server.url + "/v1/files", data=form) as response:
+            assert response.status == 201
+            assert b"x" * 300_000 in await response.read()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_json_over_the_limit_goes_nowhere(home: Path, chunked: bool) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b'{"model": "gpt-4o", "input": "'
+        yield b"x" * 2000 + b'"}'
+
+    async with routed(home, "[limits]\nbody_bytes = 1000", script=echo) as it:
+        data = pieces() if chunked else b"".join([each async for each in pieces()])
+        headers = {"content-type": "application/json"}
+        url = it.server.url + RESPONSES
+        async with it.server.session.post(url, data=data, headers=headers) as response:
+            assert response.status == 413
+            assert json.loads(await response.read())["error"]["code"] == "request_too_large"
+        assert it.cloud.seen == []
 
 
 async def test_a_form_without_a_model_goes_to_the_default_upstream(home: Path) -> None:

@@ -14,6 +14,10 @@ class LimitsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """What a request may cost before it is refused."""
 
     body_bytes: Annotated[Positive, Meta(description="bytes of a request body")] = 8 * 1024 * 1024
+    # OpenAI takes audio files of 25 MB; what else is in a form is small.
+    form_bytes: Annotated[
+        Positive, Meta(description="bytes of a form that are held until its `model` is found")
+    ] = 32 * 1024 * 1024
     depth: Annotated[Positive, Meta(description="nesting of a JSON body")] = 64
     messages: Annotated[Positive, Meta(description="messages in a conversation")] = 4096
     tools: Annotated[Positive, Meta(description="tools in a request")] = 128

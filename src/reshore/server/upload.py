@@ -1,13 +1,11 @@
-"""The body of a request that is sent on as it is: looked into as far as that is cheap.
+"""The body of a request that is sent on as it is: looked into as far as its model's name.
 
-JSON of a usual size is read whole. Of a form its beginning is read, where the SDKs put the model's
-name. The rest goes by in pieces as it arrives.
+JSON is read whole, a form until its model is found. The rest goes by in pieces as it arrives.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,23 +14,20 @@ from starlette.types import Message, Receive
 
 from reshore.backends.answer import HeaderList
 from reshore.config import LimitsConfig
-from reshore.errors import RequestTimeout, UnsupportedMedia
+from reshore.errors import BodyTooLarge, RequestError, RequestTimeout, UnsupportedMedia
 from reshore.server.body import ClientGone
 from reshore.server.exchange import Exchange
+from reshore.server.form import ModelField
 from reshore.server.inbound import Body
 from reshore.wire.openai.envelope import Envelope, read_envelope
 
-# Forms of OpenAI's SDKs have their fields before their files.
-_FORM_BYTES = 64 * 1024
+# Pieces in which what was held goes on, and in which a form may take its time.
+_PIECE_BYTES = 64 * 1024
+# Where OpenAI's forms carry files of any size and no model: only their beginning is looked into.
+_NAMELESS = ("/v1/containers", "/v1/files", "/v1/skills", "/v1/uploads")
 _FORM = b"multipart/form-data"
 _JSON = b"application/json"
 _UNASKED = (b"text/plain", b"application/x-www-form-urlencoded")
-# A part whose name is `model`, its further headers, and its value.
-_MODEL = re.compile(
-    rb'content-disposition:[^\r\n]*;[ ]*name="?model"?[ ]*(?:;[^\r\n]*)?\r\n'
-    rb"(?:[^\r\n]+\r\n)*\r\n([^\r\n]{1,256})\r\n",
-    re.IGNORECASE,
-)
 
 
 class Rest:
@@ -49,8 +44,8 @@ class Rest:
     async def after(self, ahead: bytes) -> AsyncGenerator[bytes, None]:
         """The whole body, of which `ahead` was read. Raises ClientGone."""
         try:
-            if ahead:
-                yield ahead
+            for at in range(0, len(ahead), _PIECE_BYTES):
+                yield ahead[at : at + _PIECE_BYTES]
             more = True
             while more:
                 message = await self._receive()
@@ -89,7 +84,7 @@ class Upload:
         return self.body is not None or (self.rest is None and not self.ahead)
 
     def parsed(self) -> dict[str, Any]:
-        """What is in it; nothing, where it is no JSON or too long."""
+        """What is in it; nothing, where it is no JSON."""
         return self.body.parsed() if self.body is not None else {}
 
     def named(self, model: str) -> tuple[HeaderList, bytes | AsyncIterator[bytes] | None]:
@@ -119,65 +114,119 @@ async def open_upload(exchange: Exchange, limits: LimitsConfig) -> Upload:
     """Read as much of the body as is looked into.
 
     Raises:
-        RequestError: it claims to be JSON and is none.
+        RequestError: it claims to be JSON or a form and is none.
+        BodyTooLarge: JSON over the limit, or a form of which so much names no model.
         RequestTimeout: that part did not arrive in time.
         UnsupportedMedia: it is compressed.
         ClientGone: the connection ended first.
     """
-    kind, length = _described(exchange.headers)
-    whole = kind == _JSON and length <= limits.body_bytes
-    limit = limits.body_bytes if whole else _FORM_BYTES if kind == _FORM else 0
-    try:
-        async with asyncio.timeout(max(limits.header_timeout_s, 0) or None):
-            ahead, rest = await _read_ahead(exchange.receive, limit, is_form=kind == _FORM)
-    except TimeoutError:
-        raise RequestTimeout(
-            f"the request body did not arrive within {limits.header_timeout_s:g} s"
-        ) from None
-    common = (exchange.headers, exchange.receive, ahead, rest)
-    if kind == _FORM and (found := _MODEL.search(ahead)):
-        name = found[1].decode("utf-8", "replace").strip()
-        return Upload(*common, model=name, place=found.span(1))
-    if kind == _JSON and rest is None and ahead:
-        envelope = read_envelope(ahead, limits, needs_model=False)
-        return Upload(*common, model=envelope.model, body=Body(ahead, limits), envelope=envelope)
-    return Upload(*common)
+    described = _described(exchange.headers)
+    kind = _kind(described)
+    if kind == _JSON:
+        return _read_json(exchange, await exchange.body(limits), limits)
+    ahead = _Ahead(exchange.receive, limits)
+    if kind == _FORM:
+        return await _read_form(exchange, ahead, ModelField(described), limits.form_bytes)
+    await ahead.read()
+    return Upload(exchange.headers, exchange.receive, bytes(ahead.data), ahead.rest())
 
 
-async def _read_ahead(receive: Receive, limit: int, *, is_form: bool) -> tuple[bytes, Rest | None]:
-    ahead = b""
-    while True:
-        message = await receive()
+def _read_json(exchange: Exchange, raw: bytes, limits: LimitsConfig) -> Upload:
+    common = (exchange.headers, exchange.receive, raw, None)
+    if not raw:
+        return Upload(*common)
+    envelope = read_envelope(raw, limits, needs_model=False)
+    return Upload(*common, model=envelope.model, body=Body(raw, limits), envelope=envelope)
+
+
+async def _read_form(exchange: Exchange, ahead: _Ahead, field: ModelField, most: int) -> Upload:
+    """Read on until the model is there: SDKs send it before the file, or behind it."""
+    place, data, nameless = None, ahead.data, _is_nameless(exchange.scope["path"])
+    while place is None and ahead.more and not field.ended:
+        if nameless and len(data) >= _PIECE_BYTES:
+            break
+        await ahead.read()
+        place = field.find(data)
+        if not nameless and (len(data) if place is None else place[1]) > most:
+            raise BodyTooLarge(
+                f"the form names no model in its first {most} bytes, so it cannot be routed; send "
+                "`model` before the file, or raise `limits.form_bytes`",
+                param="model",
+            )
+    common = (exchange.headers, exchange.receive, bytes(data), ahead.rest())
+    if place is None:
+        if data and not (ahead.more or field.ended):
+            raise RequestError("the form breaks off before the last boundary; send all of it")
+        return Upload(*common)
+    name = data[slice(*place)].decode("utf-8", "replace").strip()
+    return Upload(*common, model=name, place=place)
+
+
+def _is_nameless(path: str) -> bool:
+    return any(path == each or path.startswith(f"{each}/") for each in _NAMELESS)
+
+
+class _Ahead:
+    """The beginning of a body, as far as it was read. Belongs to its request's task.
+
+    Attributes:
+        more: there is more of it to come.
+    """
+
+    def __init__(self, receive: Receive, limits: LimitsConfig) -> None:
+        self.data = bytearray()
+        self.more = True
+        self._receive = receive
+        self._limit_s = max(limits.header_timeout_s, 0)
+        self._timely_bytes = 0
+        self._until_s: float | None = None
+
+    async def read(self) -> None:
+        """One more message. Raises RequestTimeout and ClientGone."""
+        if self._limit_s and len(self.data) >= self._timely_bytes:
+            # As a whole, a file may take longer than that.
+            self._timely_bytes = len(self.data) + _PIECE_BYTES
+            self._until_s = asyncio.get_running_loop().time() + self._limit_s
+        try:
+            async with asyncio.timeout_at(self._until_s):
+                message = await self._receive()
+        except TimeoutError:
+            raise RequestTimeout(
+                f"the request body did not arrive within {self._limit_s:g} s"
+            ) from None
         if message["type"] == "http.disconnect":
             raise ClientGone
-        ahead += message.get("body", b"")
-        if not message.get("more_body"):
-            return ahead, None
-        if len(ahead) >= limit or (is_form and _MODEL.search(ahead)):
-            return ahead, Rest(receive)
+        self.data += message.get("body", b"")
+        self.more = message.get("more_body", False)
+
+    def rest(self) -> Rest | None:
+        """What was not read."""
+        return Rest(self._receive) if self.more else None
 
 
-def _described(headers: HeaderList) -> tuple[bytes, int]:
-    """The content type without parameters, and the length, 0 where it is not said.
+def _described(headers: HeaderList) -> bytes:
+    """The content type, with its parameters.
 
     Raises:
         UnsupportedMedia: the body is compressed, so that it could not be looked into; or a web page
             sends it as text.
     """
-    kind, length, origin = b"", 0, False
+    described, origin = b"", False
     for name, value in headers:
         if name == b"content-type":
-            kind = value.partition(b";")[0].strip().lower()
-        elif name == b"content-length" and value.isdigit():
-            length = int(value)
+            described = value
         elif name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
             raise UnsupportedMedia("compressed request bodies are not accepted; send it plain")
         elif name == b"origin":
             origin = True
     # These a page may post across sites without asking, with JSON in them.
-    if origin and kind in _UNASKED:
+    if origin and _kind(described) in _UNASKED:
         raise UnsupportedMedia("a web page must send Content-Type: application/json, or a form")
-    return kind, length
+    return described
+
+
+def _kind(content_type: bytes) -> bytes:
+    return content_type.partition(b";")[0].strip().lower()
 
 
 def _lengthened(headers: HeaderList, by: int) -> HeaderList:

@@ -44,6 +44,8 @@ extensions, some are what OpenAI's own SDKs and older clients send besides.
   aloud is in `reasoning_content` and, for clients that look there, in `reasoning`. It thinks before
   an answer in a `response_format` and before a forced call, too, unless `reasoning_effort` is
   `none`; the format holds for the answer alone.
+- No `stop` text cuts a call that is forced (`tool_choice` `required`, or a named function): it is
+  then named in `x-reshore-ignored`. With `auto` the whole answer ends at it, a call included.
 - A stream gives the role in an event of its own, reasoning and answer in different events, one
   tool call per event (id, type and name once), `finish_reason` with an empty delta, and with
   `stream_options.include_usage` a last event with `usage` and without choices; the other events
@@ -80,11 +82,14 @@ JSON gets our shape. Which request headers go there, and which of the reply's co
 
 Endpoints that reshore has no codec for (`/v1/responses`, `/v1/images/…`, `/v1/audio/…`,
 `/v1/files`, `/v1/batches`, `/v1/moderations`, those of next year; any method) pass in both
-directions as they are. They go to the upstream that the route of their `model` names, which is
-read from a JSON body of at most `limits.body_bytes` and from the first 64 KiB of a form; without
-a model to the first upstream. Rules of `[privacy]` hold there, too: what may not leave is a 403,
-and so is a body that cannot be looked into where a rule might forbid it. A path cannot lead out
-of `/v1`.
+directions as they are. They go to the upstream that the route of their `model` names. JSON is
+read for it as a whole, and over `limits.body_bytes` it is a 413, as everywhere. A form is read
+until its `model` is there, before its file or behind it; one that names none in its first
+`limits.form_bytes` (32 MiB) is a 413, too. Forms under `/v1/files`, `/v1/uploads`,
+`/v1/containers` and `/v1/skills` have no model in OpenAI's API and may have any size: only their
+first 64 KiB are looked into. What names no model goes to the first upstream. Rules of `[privacy]`
+hold there, too: what may not leave is a 403, and so is a body that cannot be looked into where a
+rule might forbid it. A path cannot lead out of `/v1`.
 
 `x-reshore-decision` tells of every such request which side answers and why:
 
