@@ -37,6 +37,7 @@ _MARKS = (
         re.IGNORECASE,
     ),
 )
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 # The last sentence of a calculation: what it concludes with is its last number.
 _CONCLUSION = re.compile(
     r"^(?:\W*)(?:so|therefore|thus|hence|in total|altogether|finally|in conclusion|total)\b",
@@ -69,7 +70,7 @@ class FinalAnswer(Struct, frozen=True):
 def final_answer(text: str) -> FinalAnswer | None:
     """The answer in `text`: JSON, or what stands after a mark of one (`####`, `\\boxed`, "the
     answer is"), or all of a short text, or the last number of a conclusion; None for prose."""
-    text = _LONG_BLANKS.sub(r"\1", text[-_LONGEST_ANSWER:])
+    text = _ending(text)
     fenced = _FENCE.match(text)
     body = fenced[1] if fenced else text.strip()
     if body[:1] in ("{", "["):
@@ -84,7 +85,14 @@ def final_answer(text: str) -> FinalAnswer | None:
 
 def is_marked(text: str) -> bool:
     """Whether `text` says of something that it is its final answer."""
-    return _marked(_LONG_BLANKS.sub(r"\1", text[-_LONGEST_ANSWER:])) is not None
+    return _marked(_ending(text)) is not None
+
+
+def last_numbers(text: str) -> list[FinalAnswer]:
+    """The numbers of the last sentence that has any: of a calculation in prose, the last of them is
+    most often its result."""
+    found = (_numbers(sentence) for sentence in reversed(_SENTENCE.split(_ending(text))))
+    return [FinalAnswer("number", number) for number in next(filter(None, found), [])]
 
 
 def same(one: FinalAnswer, other: FinalAnswer) -> bool:
@@ -95,6 +103,10 @@ def same(one: FinalAnswer, other: FinalAnswer) -> bool:
         tolerance = 1e-3 if _rounded(one, other) else 1e-9
         return math.isclose(one.value, other.value, rel_tol=tolerance)
     return bool(_canonical(one.value) == _canonical(other.value))
+
+
+def _ending(text: str) -> str:
+    return _LONG_BLANKS.sub(r"\1", text[-_LONGEST_ANSWER:])
 
 
 def _rounded(one: FinalAnswer, other: FinalAnswer) -> bool:
@@ -144,7 +156,7 @@ def _marked(text: str) -> FinalAnswer | None:
 
 
 def _concluded(body: str) -> FinalAnswer | None:
-    sentences = [s for s in re.split(r"(?<=[.!?])\s+|\n+", body) if s.strip()]
+    sentences = [s for s in _SENTENCE.split(body) if s.strip()]
     if not sentences or not _CONCLUSION.match(sentences[-1]):
         return None
     numbers = _numbers(sentences[-1])
