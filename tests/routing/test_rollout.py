@@ -114,12 +114,61 @@ def test_the_last_step_ends_it():
 def test_a_guard_that_looks_broken_holds_it_back_until_it_does_not():
     rollout = kept(begun())
     for failed in (True, False):
-        rollout.answered("local", START_S, failed=failed)
-        rollout.answered("cloud", START_S, failed=False)
+        rollout.answered("local", START_S, failed=failed, ttft_ms=90.0)
+        rollout.answered("cloud", START_S, failed=False, ttft_ms=90.0)
     assert rollout.tick(START_S + 600) is None
     assert "error_rate<=+0.05: 0.500 so far" in " ".join(rollout.standing(START_S).missing)
-    moves = [rollout.answered("local", START_S + 600, failed=False) for _ in range(30)]
+    moves = [
+        rollout.answered("local", START_S + 600, failed=False, ttft_ms=90.0) for _ in range(30)
+    ]
     assert isinstance(first(moves), Promote)
+
+
+def answered_whole(rollout, *, local_ms=90.0, cloud_ms=None):
+    """As when no client streams: an upstream's answers have no first token, local ones have."""
+    for _ in range(20):
+        rollout.answered("cloud", START_S, failed=False, ttft_ms=cloud_ms)
+        rollout.answered("local", START_S, failed=False, ttft_ms=local_ms)
+    return rollout
+
+
+def test_a_guard_that_cannot_be_measured_holds_it_back_and_is_told():
+    rollout = answered_whole(kept(begun()))
+    assert rollout.tick(START_S + 600) is None
+    [missing] = rollout.standing(START_S + 600).missing
+    assert missing.startswith(
+        "ttft_p95<=1.5x cannot be measured: 20 answers of the cloud side came whole"
+    )
+    assert "start one without the guard" in missing
+    move = rollout.answered("cloud", START_S + 600, failed=False, ttft_ms=80.0)
+    assert isinstance(move, Promote)
+
+
+def test_the_new_side_s_first_tokens_are_waited_for_as_well():
+    rollout = answered_whole(kept(begun()), local_ms=None, cloud_ms=90.0)
+    assert rollout.tick(START_S + 600) is None
+    assert "20 answers of the local side" in " ".join(rollout.standing(START_S + 600).missing)
+
+
+def test_without_a_guard_of_latency_no_first_token_is_waited_for():
+    rollout = answered_whole(kept(begun(guards=(parse_guard("net_win>=-0.3"),))))
+    assert isinstance(rollout.tick(START_S + 600), Promote)
+
+
+def test_first_tokens_of_the_other_side_that_were_seen_once_are_known_in_later_steps():
+    rollout = kept(begun())
+    rollout.answered("cloud", START_S, failed=False, ttft_ms=80.0)
+    rollout.tick(START_S + 600)
+    rollout.carried_out(7, START_S + 600)
+    answered_whole(rollout)
+    assert isinstance(tied(rollout, 300, at_s=1300), Finish)
+
+
+def test_what_failed_has_no_first_token_and_waits_for_none():
+    rollout = kept(begun(guards=tuple(map(parse_guard, ("ttft_p95<=1.5x", "net_win>=-0.3")))))
+    for side in ("local", "cloud"):
+        rollout.answered(side, START_S, failed=True)
+    assert isinstance(rollout.tick(START_S + 600), Promote)
 
 
 def test_what_arrived_before_the_step_says_nothing_about_it():
@@ -320,7 +369,7 @@ class Life(RuleBasedStateMachine):
     @rule(
         side=st.sampled_from(["local", "cloud"]),
         failed=st.booleans(),
-        ttft_ms=st.floats(0.1, 1e5),
+        ttft_ms=st.none() | st.floats(0.1, 1e5),
         times=st.integers(1, 60),
     )
     def answers(self, side, failed, ttft_ms, times):

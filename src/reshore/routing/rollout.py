@@ -132,7 +132,7 @@ class Rollout(Struct, kw_only=True):
 
         Args:
             failed: for a reason of its own; what the client did wrong is no failure.
-            ttft_ms: None where it never began.
+            ttft_ms: None where it never began, or came whole.
             arrived_s: as in `pair`.
 
         Returns: as `pair`.
@@ -142,7 +142,7 @@ class Rollout(Struct, kw_only=True):
         new = side == self.plan.to
         if self.step.errors is not None:
             self.step.errors.request(new=new, failed=failed)
-        if ttft_ms is not None:
+        if not (failed and ttft_ms is None):
             for latency in self.step.latencies:
                 latency.request(ttft_ms, new=new, alpha=self.plan.guard_alpha / 2)
         return self._decide(now_s)
@@ -265,6 +265,7 @@ class Rollout(Struct, kw_only=True):
             and step.pairs.pairs >= plan.min_pairs
             and now_s - step.begun_s >= plan.hold_s
             and not self._looks_broken()
+            and not any(any(latency.blind) for latency in step.latencies)
         )
 
     def _looks_broken(self) -> list[str]:
@@ -277,6 +278,21 @@ class Rollout(Struct, kw_only=True):
         latencies = zip(self._guards("ttft"), step.latencies, strict=True)
         seen += [(guard, latency.estimate) for guard, latency in latencies]
         return [f"{guard}: {now:.3f} so far" for guard, now in seen if now and now > guard.limit]
+
+    def _unmeasured(self) -> Iterator[str]:
+        """Guards of which nothing can be known while everything comes whole: what nobody has
+        measured is not kept."""
+        sides: tuple[Side, Side] = ("local", "cloud")
+        if self.plan.to == "cloud":
+            sides = ("cloud", "local")
+        for guard, latency in zip(self._guards("ttft"), self.step.latencies, strict=True):
+            for side, whole in zip(sides, latency.blind, strict=True):
+                if whole:
+                    yield (
+                        f"{guard} cannot be measured: {whole} answers of the {side} side came "
+                        "whole, and no first token was seen; let some clients stream, or abort "
+                        "this rollout and start one without the guard"
+                    )
 
     def _readings(self) -> tuple[Reading, ...]:
         latencies = iter(self.step.latencies)
@@ -329,6 +345,7 @@ class Rollout(Struct, kw_only=True):
             yield f"the step lasts another {hours_text(left_s / 3600)} at least"
         for guard in self._looks_broken():
             yield f"{guard}, which is beyond the limit but not certain"
+        yield from self._unmeasured()
 
     def _guards(self, metric: str) -> list[Guard]:
         return [guard for guard in self.plan.guards if guard.metric == metric]

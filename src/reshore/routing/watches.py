@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from reshore.stats.quantiles import QuantileSequence
 from reshore.stats.wager import Wager, bounds
@@ -206,6 +206,7 @@ class LatencyWatch(Struct, kw_only=True):
         other: the other side, of all steps: its answers do not depend on the new side's share.
         bar_ms: what is late, None while there is no upper bound.
         bar_values: values of the other side when `bar_ms` was made.
+        whole: answers without a first token, as they came whole. The new side first.
     """
 
     limit: float
@@ -214,6 +215,7 @@ class LatencyWatch(Struct, kw_only=True):
     other: QuantileSequence
     bar_ms: float | None = None
     bar_values: int = 0
+    whole: list[int] = field(default_factory=lambda: [0, 0])
 
     @classmethod
     def against(
@@ -233,12 +235,16 @@ class LatencyWatch(Struct, kw_only=True):
             other=other or QuantileSequence(share=share),
         )
 
-    def request(self, ttft_ms: float, *, new: bool, alpha: float) -> None:
+    def request(self, ttft_ms: float | None, *, new: bool, alpha: float) -> None:
         """A request began to be answered after so long.
 
         Args:
+            ttft_ms: None where the answer came whole.
             alpha: how often the other side's upper bound may be too low, ever.
         """
+        if ttft_ms is None:
+            self.whole[0 if new else 1] += 1
+            return
         if not new:
             self.other.update(ttft_ms)
             return
@@ -249,6 +255,13 @@ class LatencyWatch(Struct, kw_only=True):
             self.bar_ms = self.limit * high if high < float("inf") else None
         if self.bar_ms is not None:
             self.wager.update(float(ttft_ms > self.bar_ms))
+
+    @property
+    def blind(self) -> tuple[int, int]:
+        """Answers of each side, the new one first, of which no first token was ever seen; 0 for a
+        side of which one was."""
+        new, other = self.whole
+        return (0 if self.new.values else new, 0 if self.other.values else other)
 
     @property
     def estimate(self) -> float | None:
