@@ -80,6 +80,15 @@ async def test_a_completion_field_reaches_the_engine(
     assert json.loads(reply["choices"][0]["text"]).get(name) == expected
 
 
+async def test_a_bias_on_a_token_that_the_model_lacks_is_refused(server: Server) -> None:
+    bias = {"logit_bias": {"5": 1, "99999999": 100}}
+    text = {"model": MODEL, "prompt": "hi", **bias}
+    for path, body in ((CHAT, chat_body("hi", **bias)), (TEXT, text)):
+        error = await server.refusal(path, body)
+        assert error["param"] == "logit_bias"
+        assert "99999999" in error["message"]
+
+
 async def test_max_completion_tokens_wins_over_max_tokens(server: Server) -> None:
     body = await reflected(server, max_tokens=300, max_completion_tokens=301)
     assert body["max_tokens"] == 301

@@ -28,6 +28,7 @@ from reshore.backends.defaults import (
 )
 from reshore.backends.generation import Call
 from reshore.backends.tool_stream import OPEN
+from reshore.backends.vocabulary import refuse_unknown_tokens
 from reshore.config import LimitsConfig
 from reshore.errors import LacksCapability, Unsupported
 from reshore.models.facts import Servable
@@ -231,6 +232,7 @@ def _check_capabilities(request: ChatRequest, model: Servable) -> None:
             capability="thinking",
             param="reasoning_effort",
         )
+    refuse_unknown_tokens(request.sampling.logit_bias, model)
     if "vision" in model.capabilities:
         return
     for message in request.messages:

@@ -29,6 +29,7 @@ from reshore.backends.library import Library
 from reshore.backends.prompts import with_prompt
 from reshore.backends.thinking import after_thinking
 from reshore.backends.truncation import fit_conversation, fit_prompt
+from reshore.backends.vocabulary import refuse_unknown_tokens
 from reshore.config import Config
 from reshore.engine.base import Engine
 from reshore.engine.client import EngineClient
@@ -104,6 +105,7 @@ class LocalBackend:
                 capability="insert",
                 param="suffix",
             )
+        refuse_unknown_tokens(request.sampling.logit_bias, model)
         grammar, verify = format_grammar(request.response_format, self._config.limits)
         weight = len(request.prompts) * (request.best_of or request.n)
         async with (

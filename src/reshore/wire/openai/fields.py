@@ -89,7 +89,9 @@ _GENERATION = {
     "presence_penalty": _honoured("-2 to 2"),
     "seed": _honoured("a 64-bit integer"),
     "stop": _honoured(f"a string or up to {MAX_STOPS}, none of them empty"),
-    "logit_bias": _honoured(f"up to {MAX_BIASES} token ids of the local model, -100 to 100"),
+    "logit_bias": _honoured(
+        f"up to {MAX_BIASES} token ids of the local model, -100 to 100; ids that it lacks are a 400"
+    ),
     "n": _honoured(f"1 to {MAX_CHOICES}"),
     "keep_alive": _KEEP_ALIVE,
     "top_k": _honoured("0 (off) or more", ours=True),
