@@ -131,6 +131,8 @@ def call(name: str, arguments: str) -> ToolCall:
     [
         ([call("f", '{"a": 1, "b": 2}')], [call("f", '{"b":2,"a":1}')], True),
         ([call("f", '{"a": 1}')], [call("f", '{"a": 2}')], False),
+        ([call("f", '{"a": 5, "b": true}')], [call("f", '{"a": "5", "b": "true"}')], True),
+        ([call("f", '{"a": "5"}')], [call("f", '{"a": "6"}')], False),
         ([call("f", "{}")], [call("g", "{}")], False),
         ([call("f", "{}"), call("g", "{}")], [call("g", "{}"), call("f", "{}")], True),
         ([call("f", "{}")], [call("f", "{}"), call("f", "{}")], False),

@@ -12,9 +12,10 @@ from reshore.checks.tool_calls import same_calls
 
 
 def agree(one: Said, other: Said) -> Check:
-    """Compare tool calls, or else final answers; None where an answer does not have any."""
+    """Compare tool calls, types coerced, or else final answers; None where an answer does not have
+    any."""
     if one.tool_calls or other.tool_calls:
-        return _agreement(same_calls(one.tool_calls, other.tool_calls))
+        return _agreement(same_calls(one.tool_calls, other.tool_calls, coerce=True))
     first, second = final_answer(one.text), final_answer(other.text)
     if first is None or second is None:
         return Check(name="agreement", detail="no final answers to compare")
