@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 
 import pytest
 
 from reshore.errors import DiskFull
-from reshore.models.manifest import MODEL_TYPE
+from reshore.models.manifest import MODEL_TYPE, Layer
 from reshore.models.store import Store
 from tests.models.installing import install, tree
 
@@ -34,6 +35,19 @@ def test_what_cannot_fit_is_refused_before_it_is_fetched(store: Store) -> None:
     with pytest.raises(DiskFull):
         store.blobs.check_space(1 << 60)
     store.blobs.check_space(1)
+
+
+def test_what_has_arrived_needs_no_more_space(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = Layer(MODEL_TYPE, "sha256:" + "3" * 64, 2 << 20)
+    with store.blobs.partial(layer.digest) as partial:
+        partial.write(b"x" * (layer.size - 100))
+    free = shutil.disk_usage(store.root)._replace(free=(16 << 20) + 200_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    store.blobs.check_space_for([layer])
+    with pytest.raises(DiskFull, match="needs 2 MB"):
+        store.blobs.check_space_for([Layer(MODEL_TYPE, "sha256:" + "4" * 64, layer.size)])
 
 
 def test_a_download_may_be_resumed_within_a_week(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reshore.errors import BadModelFile, DiskFull
 from reshore.models.facts import GgufFacts
 from reshore.models.gguf import read_facts
 from reshore.models.layout import Installed
@@ -26,7 +27,7 @@ _UNITS = (("T", 10**12, 1), ("B", 10**9, 1), ("M", 10**6, 2), ("K", 10**3, 0))
 def assemble(
     store: Store, name: Name, model: Layer, *more: Layer, source: str, licence: str | None = None
 ) -> Installed:
-    """Install a model from blobs that are in the store.
+    """Install a model from blobs that were fetched for it; if that fails, they are removed again.
 
     Args:
         model: the GGUF file.
@@ -39,9 +40,13 @@ def assemble(
         DiskFull: no space is left.
     """
     layers = [model, *more]
-    if licence is not None:
-        layers.append(store.blobs.add([licence.encode()], LICENSE_TYPE))
-    return installed_from(store, name, tuple(layers), config=None, source=source)
+    try:
+        if licence is not None:
+            layers.append(store.blobs.add([licence.encode()], LICENSE_TYPE))
+        return installed_from(store, name, tuple(layers), config=None, source=source)
+    except (BadModelFile, DiskFull):
+        store.drop_blobs({layer.digest for layer in layers})
+        raise
 
 
 def installed_from(
@@ -68,7 +73,12 @@ def installed_from(
         layers=layers,
         annotations={SOURCE_KEY: source},
     )
-    return store.save(name, encode_manifest(manifest))
+    try:
+        return store.save(name, encode_manifest(manifest))
+    except DiskFull:
+        if config is None:
+            store.drop_blobs([manifest.config.digest])
+        raise
 
 
 def parameter_size(count: int) -> str:

@@ -6,8 +6,8 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from reshore.errors import BadModelFile, DigestMismatch, DiskFull
@@ -17,11 +17,13 @@ from reshore.models.disk import (
     sync_folder,
     temporary_beside,
     try_lock,
+    write_atomic,
 )
 from reshore.models.manifest import Layer
-from reshore.models.partial import Partial, is_partial
+from reshore.models.partial import Partial, is_partial, on_disk
 from reshore.models.verified import Verifier, blob_name, identify
 
+_NAMED = "-named"
 _KEPT_FREE = 16 << 20  # bytes that a download must leave free
 
 
@@ -83,8 +85,27 @@ class Blobs:
             DiskFull: no space is left.
         """
         digest = partial.finish()
+        # Before the lock is given up, for whoever waits; without a note it is fetched again.
+        with suppress(OSError):
+            write_atomic(self._note(partial.digest), digest.encode())
         self._verifier.remember(partial.commit_as(digest), digest)
         return digest
+
+    def named(self, digest: str) -> str | None:
+        """What became of the partial with this stand-in for a digest, while its note is there.
+
+        Returns:
+            The digest of its bytes, None if the store does not have them.
+        """
+        try:
+            found = self._note(digest).read_text("ascii")
+            return found if self.keeps(found) else None
+        except (OSError, ValueError):
+            return None
+
+    def _note(self, digest: str) -> Path:
+        # `remove_abandoned` takes it for a blob that nobody refers to.
+        return self._folder / f"{blob_name(digest)}{_NAMED}"
 
     def check_space(self, size: int) -> None:
         """Refuse early what cannot fit.
@@ -101,6 +122,20 @@ class Blobs:
                 "free where the model store is. Free some space, or remove a model with "
                 "`reshore rm`."
             )
+
+    def check_space_for(self, layers: Iterable[Layer]) -> None:
+        """The same for blobs that are to be fetched, less what has arrived of them.
+
+        Raises:
+            DiskFull: as `check_space`.
+        """
+        self.check_space(sum(max(0, each.size - self._arrived(each.digest)) for each in layers))
+
+    def _arrived(self, digest: str) -> int:
+        try:
+            return on_disk(self.partial(digest).path.stat())
+        except OSError:
+            return 0
 
     def add(self, pieces: Iterable[bytes], media_type: str) -> Layer:
         """Store bytes of any length; the digest is computed on the way.
@@ -149,10 +184,15 @@ class Blobs:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def remove(self, digests: Iterable[str]) -> None:
+    def remove(self, digests: Collection[str]) -> None:
         """Remove blobs; those that are not here are passed by."""
+        gone = {digest.encode() for digest in digests}
         for digest in digests:
             self.path(digest).unlink(missing_ok=True)
+        for note in self._folder.glob(f"*{_NAMED}"):
+            with suppress(FileNotFoundError):
+                if note.read_bytes() in gone:
+                    note.unlink()
 
     def remove_abandoned(
         self, used: Iterable[str], *, older_than_s: float, partials_older_than_s: float

@@ -25,6 +25,7 @@ from reshore.models.manifest import (
     TEMPLATE_TYPE,
     TEXT_LIMIT,
     Layer,
+    Manifest,
     model_layer,
     projector_layer,
 )
@@ -73,9 +74,10 @@ def describe(shelf: Shelf, installed: Installed, wanted: str | None) -> Descript
     facts = read_facts(shelf.blob(model_layer(manifest, what).digest))
     layer = projector_layer(manifest)
     projector = read_facts(shelf.blob(layer.digest)) if layer else None
+    _check_adapters(shelf, manifest)
 
     def texts(media_type: str) -> tuple[str, ...]:
-        return tuple(_text(shelf, layer) for layer in manifest.of(media_type))
+        return _texts(shelf, manifest, media_type)
 
     go_template = next(iter(texts(TEMPLATE_TYPE)), None)
     chat_template = configured(wanted, what) if wanted else choose(facts, go_template)
@@ -106,6 +108,22 @@ def describe(shelf: Shelf, installed: Installed, wanted: str | None) -> Descript
     )
 
 
+def check_layers(shelf: Shelf, manifest: Manifest, what: str) -> None:
+    """Read what comes beside a model's weights, as its first answer would.
+
+    Raises:
+        BadModelFile: something of it is missing or damaged.
+    """
+    _check_adapters(shelf, manifest)
+    _parameters(_texts(shelf, manifest, PARAMS_TYPE), what)
+    _messages(_texts(shelf, manifest, MESSAGES_TYPE), what)
+
+
+def _check_adapters(shelf: Shelf, manifest: Manifest) -> None:
+    for layer in manifest.of(ADAPTER_TYPE):
+        read_facts(shelf.blob(layer.digest))
+
+
 def summarize(shelf: Shelf, installed: Installed, wanted: str | None) -> Summary:
     """What lists tell of a model; a verdict says what is wrong with it, and nothing is raised.
 
@@ -134,16 +152,10 @@ def summarize(shelf: Shelf, installed: Installed, wanted: str | None) -> Summary
 
 
 def servable(shelf: Shelf, description: Description) -> Servable:
-    """A described model as an engine can load it. Its blobs have been verified by the caller.
-
-    Raises:
-        BadModelFile: the header of an adapter is not sound.
-    """
+    """A described model as an engine can load it. Its blobs have been verified by the caller."""
     installed = description.installed
     projector = projector_layer(installed.manifest)
     adapters = [shelf.blob(layer.digest) for layer in installed.manifest.of(ADAPTER_TYPE)]
-    for path in adapters:
-        read_facts(path)
     return Servable(
         name=str(installed.name),
         digest=installed.digest,
@@ -167,6 +179,10 @@ def read_config(shelf: Shelf, layer: Layer) -> dict[str, Any]:
         return msgspec.json.decode(_text(shelf, layer), type=dict[str, Any])
     except (BadModelFile, msgspec.DecodeError, RecursionError):
         return {}
+
+
+def _texts(shelf: Shelf, manifest: Manifest, media_type: str) -> tuple[str, ...]:
+    return tuple(_text(shelf, layer) for layer in manifest.of(media_type))
 
 
 def _text(shelf: Shelf, layer: Layer) -> str:

@@ -30,6 +30,7 @@ from reshore.models.verified import CHUNK_BYTES, Identity, blob_name, identify
 NOTE_BYTES = 16 << 20  # written between two notes of what is there
 
 
+_BLOCK_BYTES = 512  # the unit of st_blocks
 _PARTIAL, _SPANS = "-partial", "-spans"
 
 
@@ -214,6 +215,11 @@ class Partial:
         self._unnoted = 0
         if self._holed:
             write_atomic(self._note, msgspec.json.encode(self._spans), durable=False)
+
+
+def on_disk(status: os.stat_result) -> int:
+    """About how much has arrived: a file with holes takes less of the disk than its length."""
+    return min(status.st_size, status.st_blocks * _BLOCK_BYTES)
 
 
 def is_partial(name: str) -> bool:

@@ -11,7 +11,7 @@ from reshore.models.assemble import assemble
 from reshore.models.blocking import blocking
 from reshore.models.catalog import CATALOG, Entry
 from reshore.models.catalog import entry as catalog_entry
-from reshore.models.description import read_config
+from reshore.models.description import check_layers, read_config
 from reshore.models.gguf import read_facts
 from reshore.models.judge import judge_family, judge_manifest
 from reshore.models.layout import Installed, Shelf
@@ -190,13 +190,8 @@ class _Pull:
         raise AssertionError("unreachable")
 
     async def _assembled(self, called: Name, layers: tuple[Layer, ...], source: str) -> Installed:
-        """Install fetched files, or remove them again if they cannot be used as a model."""
         self._tell("writing manifest")
-        try:
-            installed = await blocking(assemble, self._store, called, *layers, source=source)
-        except BadModelFile:
-            await blocking(self._store.drop_blobs, {layer.digest for layer in layers})
-            raise
+        installed = await blocking(assemble, self._store, called, *layers, source=source)
         self._tell("success")
         return installed
 
@@ -205,11 +200,12 @@ class _Pull:
 
 
 def _check_headers(store: Store, manifest: Manifest, what: str) -> None:
-    """Refuse, and remove, a model whose header is hostile, before it is installed."""
+    """Refuse, and remove, a model that is hostile or damaged, before it is installed."""
     layers = [model_layer(manifest, what), projector_layer(manifest)]
     try:
         for layer in filter(None, layers):
             read_facts(store.blob(layer.digest))
+        check_layers(Shelf(store.root, read_only=False), manifest, what)
     except BadModelFile:
         store.drop_blobs(manifest.blobs)
         raise

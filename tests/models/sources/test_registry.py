@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -18,7 +19,15 @@ from hypothesis import strategies as st
 
 from reshore.config import ModelConfig
 from reshore.errors import BadModelFile, DigestMismatch, DiskFull, SourceError, UnfitSource
-from reshore.models.manifest import CONFIG_TYPE, LICENSE_TYPE, MODEL_TYPE, TENSOR_TYPE
+from reshore.models.manifest import (
+    ADAPTER_TYPE,
+    CONFIG_TYPE,
+    LICENSE_TYPE,
+    MESSAGES_TYPE,
+    MODEL_TYPE,
+    PARAMS_TYPE,
+    TENSOR_TYPE,
+)
 from reshore.models.progress import Progress
 from reshore.models.pull import Wishes, pull
 from reshore.models.sources.manner import Manner
@@ -413,6 +422,49 @@ async def test_a_model_with_a_hostile_header_is_removed_again(
     registry.blobs |= {sha256(body): body, sha256(config): config}
     registry.manifest = registry.manifest_of((CONFIG_TYPE, config), (MODEL_TYPE, body))
     with pytest.raises(BadModelFile, match="cannot be used as a model"):
+        await fetch(registry)
+    assert left(store) == set()
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (PARAMS_TYPE, b"{not json"),
+        (PARAMS_TYPE, b'{"num_predict":"128"}'),
+        (MESSAGES_TYPE, b'{"a":1}'),
+        (ADAPTER_TYPE, b"junk"),
+    ],
+)
+async def test_a_model_with_a_damaged_small_layer_is_removed_again(
+    store: Store, registry: ScriptedRegistry, fetch: Puller, kind: str, body: bytes
+) -> None:
+    registry.blobs[sha256(body)] = body
+    config = b'{"model_format":"gguf"}'
+    registry.manifest = registry.manifest_of(
+        (CONFIG_TYPE, config), (MODEL_TYPE, registry.model), (kind, body)
+    )
+    with pytest.raises(BadModelFile):
+        await fetch(registry)
+    assert left(store) == set()
+
+
+@pytest.mark.parametrize(
+    "reply", [{"status": 404}, {"status": 302, "headers": {"Location": "ftp://h/x"}}]
+)
+async def test_a_registry_that_does_not_have_what_it_lists_leaves_nothing(
+    store: Store, registry: ScriptedRegistry, fetch: Puller, reply: dict[str, Any]
+) -> None:
+    licence = b"free"
+
+    async def fault(request: web.Request) -> Reply | None:
+        return web.Response(**reply) if request.path.endswith(sha256(licence)) else None
+
+    registry.fault = fault
+    config = b'{"model_format":"gguf"}'
+    registry.manifest = registry.manifest_of(
+        (CONFIG_TYPE, config), (MODEL_TYPE, registry.model), (LICENSE_TYPE, licence)
+    )
+    with pytest.raises(SourceError):
         await fetch(registry)
     assert left(store) == set()
 

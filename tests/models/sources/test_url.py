@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +81,31 @@ async def test_a_file_becomes_a_model_of_its_name(store: Store, server: FileServ
 async def test_it_may_be_called_otherwise(store: Store, server: FileServer) -> None:
     await pull(store, server.address, Wishes(insecure=True, as_name="mine:v1"))
     assert [str(model.name) for model in store.list()] == ["mine:v1"]
+
+
+async def test_two_pulls_of_one_address_share_one_download(
+    store: Store, server: FileServer
+) -> None:
+    await asyncio.gather(fetch(store, server.address), fetch(store, server.address))
+    await fetch(store, server.address)
+    assert server.asked.count("bytes=0-0") == 3  # each looks which version it is
+    assert len(server.asked) == 4
+
+
+async def test_what_was_removed_is_fetched_again(store: Store, server: FileServer) -> None:
+    await fetch(store, server.address)
+    store.remove("some-model.q8")
+    await fetch(store, server.address)
+    assert store.resolve("some-model.q8").model_path.read_bytes() == server.body
+
+
+async def test_an_address_without_a_version_is_always_fetched(
+    store: Store, server: FileServer
+) -> None:
+    server.etag = ""
+    await fetch(store, server.address)
+    await fetch(store, server.address)
+    assert len(server.asked) == 4
 
 
 async def test_it_comes_in_parts(store: Store, server: FileServer) -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from reshore.clock import Clock
 from reshore.models.blocking import blocking
-from reshore.models.partial import Busy, Partial
+from reshore.models.partial import Busy, Partial, on_disk
 from reshore.models.progress import OnProgress, pulling
 from reshore.models.store import Store
 
 _ASK_AGAIN_S = 0.1
-_BLOCK_BYTES = 512  # the unit of st_blocks
 
 
 @asynccontextmanager
@@ -30,7 +28,7 @@ async def sole_writer(
     try:
         while not await _entered(partial):
             with contextlib.suppress(OSError):  # just renamed
-                on_progress(pulling(digest, size, min(size, _arrived(partial.path.stat()))))
+                on_progress(pulling(digest, size, min(size, on_disk(partial.path.stat()))))
             await clock.sleep(_ASK_AGAIN_S)
         yield partial
     except BaseException as error:
@@ -38,11 +36,6 @@ async def sole_writer(
         raise
     else:
         partial.__exit__(None, None, None)
-
-
-def _arrived(status: os.stat_result) -> int:
-    """About how much has arrived: a file with holes takes less of the disk than its length."""
-    return min(status.st_size, status.st_blocks * _BLOCK_BYTES)
 
 
 async def _entered(partial: Partial) -> bool:

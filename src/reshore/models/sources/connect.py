@@ -19,7 +19,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from reshore import __version__
-from reshore.errors import SourceError
+from reshore.models.sources.patience import BadSource
 
 _BUFFER_BYTES = 1 << 20
 
@@ -97,15 +97,15 @@ async def redirect_target(origin: URL, location: str) -> tuple[URL, bool]:
     try:
         target = origin.join(URL(location))
     except ValueError as error:
-        raise SourceError(f"{origin.host} redirects to a malformed address") from error
+        raise BadSource(f"{origin.host} redirects to a malformed address") from error
     if not location or not target.host or target.scheme not in ("https", origin.scheme):
-        raise SourceError(f"{origin.host} redirects to something that is not https")
+        raise BadSource(f"{origin.host} redirects to something that is not https")
     if target.user is not None:
-        raise SourceError(f"{origin.host} redirects to an address with a user name in it")
+        raise BadSource(f"{origin.host} redirects to an address with a user name in it")
     if target.origin() == origin.origin() or await _is_private(origin):
         return target, False
     if _literal(target.host) is not None and not _is_public(target.host):
-        raise SourceError(f"{origin.host} redirects to the private address {target.host}")
+        raise BadSource(f"{origin.host} redirects to the private address {target.host}")
     return target, True
 
 

@@ -14,7 +14,7 @@ from reshore.models.manifest import Layer
 from reshore.models.progress import Progress, pulling
 from reshore.models.sources.arrival import sole_writer
 from reshore.models.sources.manner import Manner
-from reshore.models.sources.patience import WrongSize
+from reshore.models.sources.patience import BadSource, WrongSize
 from reshore.models.sources.transfer import Open, Transfer
 from reshore.models.sources.web import Web
 from reshore.models.store import Store
@@ -52,10 +52,10 @@ async def whole_or_not(store: Store, layers: Iterable[Layer]) -> AsyncIterator[N
         DiskFull: what is missing cannot fit.
     """
     missing = [layer for layer in layers if not await blocking(store.blobs.keeps, layer.digest)]
-    await blocking(store.blobs.check_space, sum(layer.size for layer in missing))
+    await blocking(store.blobs.check_space_for, missing)
     try:
         yield
-    except (DigestMismatch, WrongSize, DiskFull, UnfitSource):
+    except (DigestMismatch, WrongSize, BadSource, DiskFull, UnfitSource):
         await blocking(store.drop_blobs, {layer.digest for layer in missing})
         raise
 

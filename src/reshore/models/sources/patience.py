@@ -51,5 +51,10 @@ class WrongSize(SourceError):
     """The host sends more bytes, or promises more or fewer, than the file has."""
 
 
+class BadSource(SourceError):
+    """The host does not have what it promised, or sends us where we do not go: nothing that a
+    later try would cure."""
+
+
 class TryAgain(Exception):
     """This try failed; the next may succeed."""

@@ -9,6 +9,7 @@ from yarl import URL
 
 from reshore.errors import SourceError
 from reshore.models.sources.connect import Connector
+from reshore.models.sources.patience import BadSource
 from reshore.models.sources.reply import read_at_most
 
 _TOKEN_LIMIT = 64 << 10
@@ -32,7 +33,7 @@ async def fetch_token(connector: Connector, asked: URL, challenge: str) -> str:
     """
     realm, query = _parse(asked, challenge)
     if (realm.scheme, realm.host, realm.port) != (asked.scheme, asked.host, asked.port):
-        raise SourceError(
+        raise BadSource(
             f"{asked.host} wants a token from {realm.host}; tokens are only taken from itself"
         )
     async with connector.get(realm.update_query(query), {}) as response:

@@ -59,16 +59,18 @@ async def fetch_file(
         DiskFull: no space is left.
     """
     url = _checked(address, insecure)
-    host = url.host or ""
+    host, source = url.host or "", f"url:{url.with_query(None)}"
     async with Web(host, manner.patience, redirects=_REDIRECTS) as web:
         size, version = await _look(web, url)
-        await blocking(store.blobs.check_space, size)
         # The digest that stands in for the unknown one: another version is another partial.
-        key = hashlib.sha256(f"{url}\n{version}\n{size}".encode()).hexdigest()
-        writer = sole_writer(store, f"sha256:{key}", size, manner.on_progress, manner.clock)
-        async with writer as partial:
+        key = f"sha256:{_hash(f'{url} {version} {size}')}"
+        await blocking(store.blobs.check_space_for, [Layer(MODEL_TYPE, key, size)])
+        async with sole_writer(store, key, size, manner.on_progress, manner.clock) as partial:
             if not version:
                 await blocking(partial.restart)
+            elif (digest := await blocking(store.blobs.named, key)) is not None:
+                partial.discard()  # somebody else has just fetched it, or it was here
+                return Layer(MODEL_TYPE, digest, size), source
             await Transfer(
                 ranges_of(web, url, _missing(url), version=version),
                 partial,
@@ -79,7 +81,11 @@ async def fetch_file(
             ).run()
             manner.on_progress(Progress(status="verifying sha256 digest"))
             digest = await blocking(store.blobs.commit_unnamed, partial)
-    return Layer(MODEL_TYPE, digest, size), f"url:{url.with_query(None)}"
+    return Layer(MODEL_TYPE, digest, size), source
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _checked(address: str, insecure: bool) -> URL:

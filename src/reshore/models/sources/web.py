@@ -12,7 +12,7 @@ from yarl import URL
 
 from reshore.errors import SourceError
 from reshore.models.sources.connect import Connector, redirect_target
-from reshore.models.sources.patience import Patience, TryAgain, Unreached
+from reshore.models.sources.patience import BadSource, Patience, TryAgain, Unreached
 from reshore.models.sources.reply import read_at_most
 from reshore.models.sources.token import fetch_token
 
@@ -95,7 +95,7 @@ class Web:
         if response.status < 400:
             return
         if response.status == 404:
-            raise SourceError(missing)
+            raise BadSource(missing)
         if response.status in (401, 403):
             raise SourceError(
                 f"{self._host} refuses {response.url.path} ({response.status}); private models "
@@ -147,7 +147,7 @@ class Web:
                 return
             further = reply.headers.get("Location", "")
         if left <= 1:
-            raise SourceError(f"{self._host} redirects more than {_times(self._redirects)}")
+            raise BadSource(f"{self._host} redirects more than {_times(self._redirects)}")
         async with self._follow(target, further, headers, left - 1, away=away) as reply:
             yield reply
 
