@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import ValidationError
-from jsonschema.protocols import Validator
-from jsonschema.validators import extend
-from referencing import Registry
+from jsonschema import FormatChecker
 
-from reshore.checks.patterns import UnsafePattern, full_match, parse_pattern
+from reshore.checks.keywords import KEYWORDS
 from reshore.checks.schema_shape import dotted
+from reshore.checks.validator import TooCostly, Validator
 
 # Enough to say what is wrong; an answer of a thousand bad items needs no thousand lines.
 MAX_VIOLATIONS = 8
@@ -53,37 +49,14 @@ def describe(validator: Validator, value: Any) -> tuple[str, ...]:
                 break
     except RecursionError:
         found.append("the schema refers to itself without end")
+    except TooCostly as error:
+        found.append(f"not checked to the end: {error}")
     return tuple(found)
 
 
 def validator_for(schema: dict[str, Any] | bool) -> Validator:
-    """A validator that fetches nothing, knows `nullable`, and matches patterns in linear time."""
-    validator: Validator = _KIND(schema, format_checker=_FORMATS, registry=Registry())
-    return validator
-
-
-def _type(
-    validator: Validator, types: Any, instance: Any, schema: dict[str, Any]
-) -> Iterator[ValidationError]:
-    # OpenAPI's `nullable`, which many code generators still write, widens `type` only.
-    if instance is None and schema.get("nullable") is True:
-        return
-    yield from Draft202012Validator.VALIDATORS["type"](validator, types, instance, schema)
-
-
-def _pattern(
-    validator: Validator, pattern: str, instance: Any, schema: dict[str, Any]
-) -> Iterator[ValidationError]:
-    # Never `re`: a pattern comes from a client, and backtracking on it could stop the server.
-    if not isinstance(instance, str):
-        return
-    try:
-        matches = full_match(parse_pattern(pattern), instance)
-    except UnsafePattern as error:
-        yield ValidationError(f"not checked against the pattern {pattern!r}: {error}")
-    else:
-        if not matches:
-            yield ValidationError(f"{instance!r} does not match {pattern!r}")
+    """A validator for one check, bounded in its work, that knows `nullable` and fetches nothing."""
+    return Validator(schema, KEYWORDS, _FORMATS)
 
 
 def _is_date(value: object) -> bool:
@@ -114,5 +87,4 @@ def _format_checker() -> FormatChecker:
 
 
 # Constant, and too dear to build for every answer.
-_KIND = extend(Draft202012Validator, {"type": _type, "pattern": _pattern})
 _FORMATS = _format_checker()

@@ -7,6 +7,8 @@ language, matched by stepping through a set of states, and compiled to a grammar
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 Ranges = tuple[tuple[int, int], ...]
@@ -91,12 +93,19 @@ def length_bounds(pattern: Pattern) -> tuple[int, int | None]:
             return low * times, None if unlimited else (high or 0) * (most or 0)
 
 
-def full_match(pattern: Pattern, text: str) -> bool:
-    """Whether `pattern` matches all of `text`, in time linear in its length."""
+def full_match(
+    pattern: Pattern, text: str, spend: Callable[[int], None] = lambda states: None
+) -> bool:
+    """Whether `pattern` matches all of `text`, in time linear in its length.
+
+    Args:
+        spend: is told of the states that are gone through, and may raise to stop it.
+    """
     shortest, longest = length_bounds(pattern)
     if len(text) < shortest or (longest is not None and len(text) > longest):
         return False
     machine = _Machine(pattern)
+    spend(len(machine.labels))
     states = machine.start
     known: dict[tuple[frozenset[int], str], frozenset[int]] = {}
     for character in text:
@@ -104,6 +113,7 @@ def full_match(pattern: Pattern, text: str) -> bool:
         if step not in known:
             if len(known) == _MAX_KNOWN:
                 known.clear()
+            spend(len(states))
             known[step] = machine.step(states, ord(character))
         states = known[step]
         if not states:

@@ -425,6 +425,24 @@ def test_hard_schemas_end_soon_within_the_limits(case: str) -> None:
         Gbnf(outcome.text)
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"enum": [1, "x"], "not": {"$ref": "#/$defs/d0"}},
+        {"enum": [1, "x"], "not": {"$ref": "#"}},
+        {"properties": {"a": {}}, "propertyNames": {"$ref": "#/$defs/d0"}},
+    ],
+    ids=["listed values", "listed values without end", "names"],
+)
+def test_what_is_checked_while_compiling_is_bounded_in_its_work(schema: Any) -> None:
+    parts: dict[str, Any] = {
+        f"d{i}": {"anyOf": [{"$ref": f"#/$defs/d{i + 1}"}] * 2} for i in range(30)
+    }
+    parts["d30"] = {"type": "null"}
+    with pytest.raises(RequestError, match="too much work"):
+        compile_schema({**schema, "$defs": parts}, limits=LIMITS)
+
+
 def test_any_object() -> None:
     grammar = Gbnf(json_object(limits=LIMITS).text)
     for text in ("{}", '{"a": [1, {"b": null}]}', '{\n  "a": "\\u00e9\\ud83d\\ude00"\n}'):

@@ -8,8 +8,10 @@ from typing import Any
 
 from msgspec import Struct
 
+from reshore.checks.json_schema import validator_for
 from reshore.checks.references import Document
 from reshore.checks.schema_shape import Path, check_schema, dotted, under
+from reshore.checks.validator import TooCostly
 from reshore.config import LimitsConfig
 from reshore.engine.grammar.anything import Json
 from reshore.engine.grammar.choices import are_disjoint
@@ -85,8 +87,19 @@ def add_schema(
     compiler = _Compiler(document, rules)
     items: tuple[Item, ...] = (((), "all"), ((), "object")) if only_objects else (((), "all"),)
     root = compiler.compile(items)
-    compiler.run()
+    try:
+        compiler.run()
+    except (TooCostly, RecursionError) as error:
+        raise _too_costly(param) from error
     return root, tuple(sorted(compiler.unenforced))
+
+
+def _too_costly(param: str) -> RequestError:
+    return RequestError(
+        f"{param} takes too much work to become a grammar. Simplify it: fewer alternatives, "
+        "patterns and listed values that have to fit other parts of the schema.",
+        param=param,
+    )
 
 
 class _Compiler:
@@ -96,6 +109,7 @@ class _Compiler:
         self.document = document
         self.rules = rules
         self.json = Json(rules)
+        self.validator = validator_for(document.root)
         self.unenforced: set[Keyword] = set()
         self._known: dict[frozenset[Item], Ref] = {}
         self._queue: deque[tuple[Ref, Goal]] = deque()

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from reshore.checks.references import Document
 from reshore.checks.schema_shape import Path
+from reshore.checks.validator import Validator
 from reshore.engine.grammar.anything import Json
 from reshore.engine.grammar.gbnf import Ref, Rules
 from reshore.engine.grammar.goals import Item
@@ -26,6 +27,7 @@ class Context(Protocol):
     document: Document
     rules: Rules
     json: Json
+    validator: Validator  # of the whole document; what it does counts for the compilation
 
     def compile(self, items: tuple[Item, ...]) -> Ref:
         """The rule for values that satisfy all `items`."""

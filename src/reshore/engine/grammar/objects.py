@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from reshore.checks.json_schema import validator_for
 from reshore.checks.patterns import Pattern, UnsafePattern, complement, full_match, parse_pattern
 from reshore.checks.schema_shape import Path
 from reshore.engine.grammar.anything import PLAIN, literal
@@ -83,8 +82,7 @@ def _names(context: Context, nodes: Sequence[Node]) -> dict[str, bool]:
         names.update(dict.fromkeys(node.schema.get("required", ()), True))
     rules = [node.schema["propertyNames"] for node in nodes if "propertyNames" in node.schema]
     if rules:
-        root = validator_for(context.document.root)
-        checks = [root.evolve(schema=rule) for rule in rules]
+        checks = [context.validator.evolve(schema=rule) for rule in rules]
         bad = [name for name in names if not all(check.is_valid(name) for check in checks)]
         return {name: must for name, must in names.items() if must or name not in bad}
     return names

@@ -7,7 +7,6 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from reshore.checks.json_schema import validator_for
 from reshore.checks.schema_shape import Path
 from reshore.engine.grammar.anything import json_text
 from reshore.engine.grammar.arrays import write_array
@@ -83,13 +82,12 @@ def _listed(context: Context, listed: Node, nodes: Sequence[Node]) -> list[Any]:
     """The values of an `enum` or `const` that every node allows: checked, so exact."""
     source = "const" if "const" in listed.schema else "enum"
     values = [listed.schema["const"]] if source == "const" else listed.schema["enum"]
-    root = validator_for(context.document.root)
     for node in nodes:
         # Comparing a long list with itself would take the square of its length.
         drop = COMBINATORS | ({source} if node is listed else set())
         schema = {name: value for name, value in node.schema.items() if name not in drop}
         if schema:
-            validator = root.evolve(schema=schema)
+            validator = context.validator.evolve(schema=schema)
             values = [value for value in values if validator.is_valid(value)]
     return list(values)
 
