@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from reshore.backends.answer import Answer, Draft, Measured
-from reshore.errors import Unsupported
+from reshore.errors import Unsupported, UpstreamStatus
 from reshore.routing.plan import Ask
 from reshore.types import Target, Usage
 
@@ -28,6 +28,7 @@ class Turn:
     """What a target does when it is asked once.
 
     Attributes:
+        fault: what the answer means, if it is an error.
         gate: it begins when this is set; None: at once.
         delay: waited for before it begins.
         error: raised instead of beginning.
@@ -41,6 +42,7 @@ class Turn:
     gate: asyncio.Event | None = None
     stream: bool = True
     status: int = 200
+    fault: UpstreamStatus | None = None
     usage: Usage | None = None
     finish_reason: str | None = "stop"
     resumable: bool = True
@@ -121,6 +123,7 @@ class ScriptedCall:
                 else self._frames(turn, measured),
                 stream=turn.stream,
                 measured=measured,
+                fault=turn.fault,
             )
         finally:
             if turn.leaving is not None:

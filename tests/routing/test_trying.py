@@ -124,6 +124,44 @@ async def test_with_all_keys_used_up_the_last_refusal_counts() -> None:
     assert state.failures == 1
 
 
+async def answered(bench: Bench, status: int, **facts: object) -> None:
+    """A request of its own, whose answer is an error."""
+    bench.fresh_journal()
+    fault = refused(status, **facts)
+    call = ScriptedCall({CLOUD: [Turn(status=status, fault=fault, frames=(b"no",))]})
+    assert await bench.read(call, ask(CLOUD)) == b"no"
+    assert len(call.asked) == 1
+    assert bench.journal.attempts()[0].answered
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+async def test_an_answer_that_is_an_error_counts_as_one(status: int) -> None:
+    bench = Bench()
+    for _ in range(5):
+        await answered(bench, status)
+    with pytest.raises(CircuitOpen):
+        await bench.read(ScriptedCall(), ask(CLOUD))
+
+
+async def test_an_error_answered_to_the_probe_rests_again_as_long_as_it_asks() -> None:
+    bench = Bench()
+    for _ in range(5):
+        await answered(bench, 503)
+    await bench.clock.advance(10)
+    await answered(bench, 503, retry_after_s=45.0)
+    [state] = bench.dispatcher.breakers()
+    assert (state.state, state.rest_s) == ("open", 45.0)
+
+
+async def test_an_answered_error_of_the_request_says_that_the_target_lives() -> None:
+    bench = Bench()
+    for _ in range(5):
+        await answered(bench, 500)
+    await bench.clock.advance(10)
+    await answered(bench, 404, retryable=False)
+    assert bench.dispatcher.breakers() == ()
+
+
 async def test_a_probe_may_go_through_all_keys() -> None:
     bench = Bench(RoutingConfig(retries=0), keys={"openai": 2})
     broken = ScriptedCall({CLOUD: [Turn(error=GONE)]})

@@ -94,6 +94,7 @@ async def routed(
     *,
     ledger: bool = False,
     admin: bool = False,
+    keys: str = KEY,
     **cloud: Any,
 ) -> AsyncIterator[Routed]:
     """Serve with one upstream, `cloud`, and perhaps with a ledger.
@@ -101,6 +102,7 @@ async def routed(
     Args:
         toml: what stands in `reshore.toml` besides it.
         admin: the admin API is served, too.
+        keys: of the upstream, with commas between them.
         cloud: further settings of the upstream.
     """
     async with upstream(script) as peer:
@@ -108,7 +110,7 @@ async def routed(
         (home / "reshore.toml").write_text(
             f'{toml}\n[upstreams.cloud]\nurl = "{peer.url}"\n{settings}'
         )
-        env = {"RESHORE_UPSTREAM_CLOUD_KEY": KEY}
+        env = {"RESHORE_UPSTREAM_CLOUD_KEY": keys}
         flags = {"ledger.enabled": ledger}
         async with running(echo_config(home, **flags), env=env, admin=admin) as server:
             yield Routed(server, peer)

@@ -298,6 +298,58 @@ async def test_our_key_is_not_the_clients_business(home: Path) -> None:
         assert KEY not in error["message"]
 
 
+async def limit_one(peer: Peer, seen: Seen) -> None:
+    """The first of two keys is used up."""
+    used_up = seen.headers["authorization"] == "Bearer sk-one"
+    headers = {"retry_after": "9", "x_ratelimit_remaining_requests": "0"} if used_up else {}
+    told = b'{"error":{"message":"slow down"}}' if used_up else b"{}"
+    await peer.reply(told, status=429 if used_up else 200, **headers)
+
+
+async def test_a_key_that_is_used_up_gives_way_to_the_next(home: Path) -> None:
+    async with routed(home, script=limit_one, keys="sk-one,sk-two") as it:
+        response, _ = await it.server.post(RESPONSES, {"model": "gpt-4o", "input": "Hi"})
+        assert response.status == 200
+        first, second = it.cloud.seen
+        assert first.body == second.body
+        assert second.headers["authorization"] == "Bearer sk-two"
+
+
+async def test_with_all_keys_used_up_the_upstreams_own_words_are_told(home: Path) -> None:
+    async with routed(home, script=limit_one, keys="sk-one") as it:
+        response, reply = await it.server.post(RESPONSES, {"model": "gpt-4o", "input": "Hi"})
+        assert (response.status, reply) == (429, {"error": {"message": "slow down"}})
+        assert response.headers["x-ratelimit-remaining-requests"] == "0"
+        assert len(it.cloud.seen) == 1
+
+
+async def test_a_body_that_went_by_in_pieces_is_not_sent_with_another_key(home: Path) -> None:
+    async with routed(home, script=limit_one, keys="sk-one,sk-two") as it:
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"x" * 100_000
+            await it.cloud.reached.wait()
+            yield b"y" * 100_000
+
+        headers = {"content-type": "application/octet-stream"}
+        url = it.server.url + "/v1/uploads/u1/parts"
+        for status in (429, 200):
+            async with it.server.session.post(url, data=pieces(), headers=headers) as response:
+                assert response.status == status
+        assert len(it.cloud.seen) == 2
+
+
+async def test_an_upstream_whose_errors_are_passed_on_is_given_a_rest(home: Path) -> None:
+    async def fail(peer: Peer, seen: Seen) -> None:
+        await peer.reply(b"{}", status=500)
+
+    async with routed(home, "[routing]\nbreaker_failures = 2", script=fail) as it:
+        for status in (500, 500, 503):
+            response, _ = await it.server.post(RESPONSES, {"model": "gpt-4o"})
+            assert response.status == status
+        assert len(it.cloud.seen) == 2
+
+
 class TestPrivacy:
     async def test_a_name_that_stays_here_is_refused(self, home: Path) -> None:
         async with routed(home, '[privacy]\nnames = ["secret-*"]', script=echo) as it:

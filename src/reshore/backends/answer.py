@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct, field
 
+from reshore.errors import UpstreamStatus
 from reshore.types import (
     ChatRequest,
     CompletionRequest,
@@ -60,6 +61,8 @@ class Answer(Struct, frozen=True):
             generation.
         stream: whether the frames are a stream of events.
         measured: filled while `frames` is read.
+        fault: what an error means that goes to the client in the upstream's own words; None for any
+            other answer.
     """
 
     target: Target
@@ -68,6 +71,7 @@ class Answer(Struct, frozen=True):
     frames: AsyncIterator[bytes]
     stream: bool = False
     measured: Measured = field(default_factory=Measured)
+    fault: UpstreamStatus | None = None
 
 
 class Spoken(Struct, frozen=True, kw_only=True):

@@ -147,7 +147,9 @@ class Trying:
             self._report(error)
             raise
         line.begun(answer)
-        if self._upstream:
+        if answer.fault is not None:
+            self._report(answer.fault)
+        elif self._upstream:
             means.breakers.succeeded(self.target, self._permit, means.clock.monotonic())
         self._frames = _Noted(answer.frames, self)
         return Answer(
@@ -157,6 +159,7 @@ class Trying:
             frames=self._frames,
             stream=answer.stream,
             measured=answer.measured,
+            fault=answer.fault,
         )
 
     def noted(self, error: Exception | None = None) -> None:

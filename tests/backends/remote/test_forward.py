@@ -97,6 +97,7 @@ async def test_a_status_is_passed_on(connect: Connect, status: int) -> None:
         body = b"".join([frame async for frame in answer.frames])
     assert answer.status == status
     assert body == (b"" if status in (204, 304) else b"no")
+    assert (answer.fault is not None) == (status >= 400)
 
 
 async def test_a_limited_key_rests_and_the_next_is_used(connect: Connect) -> None:
@@ -109,6 +110,20 @@ async def test_a_limited_key_rests_and_the_next_is_used(connect: Connect) -> Non
         for status in (429, 200):
             async with remote.forward(TARGET, "GET", "/v1/files", []) as answer:
                 assert answer.status == status
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_an_error_says_what_it_means(connect: Connect, method: str) -> None:
+    async def script(peer: Peer, seen: Seen) -> None:
+        told = b"" if method == "HEAD" else b'{"error":{"message":"slow","code":"busy"}}'
+        await peer.reply(told, status=503, retry_after="9")
+
+    async with upstream(script) as served:
+        async with connect(served.url).forward(TARGET, method, "/v1/files", []) as answer:
+            _ = [frame async for frame in answer.frames]
+        assert answer.fault is not None
+        assert (answer.fault.status, answer.fault.retry_after_s) == (503, 9.0)
+        assert answer.fault.code == ("busy" if method == "GET" else None)
 
 
 @pytest.mark.parametrize("status", [401, 403])

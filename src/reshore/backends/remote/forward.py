@@ -12,9 +12,8 @@ import aiohttp
 from reshore.backends.answer import Answer, HeaderList
 from reshore.backends.remote.headers import forwarded_headers
 from reshore.backends.remote.peer import Peer
-from reshore.backends.remote.refusals import retry_after_s
 from reshore.engine.patience import Patience
-from reshore.errors import BackendTimeout
+from reshore.errors import BackendTimeout, UpstreamStatus
 from reshore.types import Target
 
 _OUR_KEY = (401, 403)
@@ -59,9 +58,9 @@ async def forward(peer: Peer, request: Forwarded) -> AsyncIterator[Answer]:
             response = await opening.begin()
             headers = peer.without_keys(forwarded_headers(response.headers))
             frames = _frames(peer, response)
-            if opening.fault is not None:
-                headers = _measured(headers, opening.fault)
-                frames = _once(opening.fault)
+            if opening.fault is not None and request.method != "HEAD":
+                headers = _measured(headers, opening.fault.body)
+                frames = _once(opening.fault.body)
             async with aclosing(frames):
                 yield Answer(
                     target=request.target,
@@ -69,6 +68,7 @@ async def forward(peer: Peer, request: Forwarded) -> AsyncIterator[Answer]:
                     headers=headers,
                     frames=frames,
                     stream="content-length" not in response.headers,
+                    fault=opening.fault,
                 )
         finally:
             opening.close()
@@ -78,13 +78,13 @@ class _Forwarding:
     """One request while it is sent. Belongs to its task.
 
     Attributes:
-        fault: the body of an error, which is read here because it may repeat a key.
+        fault: an error, whose body is read here because it may repeat a key.
     """
 
     def __init__(self, peer: Peer, request: Forwarded) -> None:
         self._peer = peer
         self._request = request
-        self.fault: bytes | None = None
+        self.fault: UpstreamStatus | None = None
         self._response: aiohttp.ClientResponse | None = None
         self._body_error: Exception | None = None
 
@@ -116,13 +116,11 @@ class _Forwarding:
             peer.headers.make(request.headers, key, request_id=request.request_id, forwarded=True),
             body if body is None or isinstance(body, bytes) else self._watched(body),
         )
-        if response.status in _OUR_KEY or response.status in _REDIRECTS:
-            await peer.refuse(response, key, model)
-        if response.status == 429:
-            wait_s = retry_after_s(response.headers, wall_s=peer.clock.wall())
-            peer.keys.limited(key, model, wait_s)
-        if response.status >= 400 and request.method != "HEAD":
-            self.fault = await peer.read_fault(response)
+        if response.status >= 400 or response.status in _REDIRECTS:
+            error = await peer.refusal(response, key, model)
+            if response.status in _OUR_KEY or not isinstance(error, UpstreamStatus):
+                raise error
+            self.fault = error
         return response
 
     async def _watched(self, body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:

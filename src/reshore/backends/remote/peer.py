@@ -140,15 +140,21 @@ class Peer:
         self, response: aiohttp.ClientResponse, key: Key | None, model: str
     ) -> NoReturn:
         """Raise what a reply that is no success means, and have its key rest."""
-        body = await self.read_fault(response)
+        raise await self.refusal(response, key, model)
+
+    async def refusal(
+        self, response: aiohttp.ClientResponse, key: Key | None, model: str
+    ) -> BackendError:
+        """What a reply that is no success means; its key rests, if it is about that."""
+        body = await self._read_fault(response)
         error = refusal(
             self.name, response.status, response.headers, body, wall_s=self.clock.wall()
         )
         if isinstance(error, UpstreamStatus):
             self._rest(error, key, model)
-        raise error
+        return error
 
-    async def read_fault(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read_fault(self, response: aiohttp.ClientResponse) -> bytes:
         """The beginning of an error's body, without our keys."""
         pieces = bytearray()
         while len(pieces) < _FAULT_BYTES and (data := await response.content.readany()):

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from msgspec.structs import replace
 
 from reshore.backends.answer import Answer, Draft, Question
-from reshore.errors import BackendError, ReshoreError, Unsupported
+from reshore.errors import BackendError, ReshoreError, Unsupported, UpstreamStatus
 from reshore.server.calls.origin import Backends, Origin
 from reshore.server.upload import Upload
 from reshore.types import Target
@@ -52,6 +52,8 @@ class ForwardCall:
                 self._forward(target, key) as answer,
                 aclosing(_learning(answer)) as frames,
             ):
+                if answer.fault is not None and self._has_another_key(answer.fault, target, key):
+                    raise answer.fault
                 # Nothing is known of its frames: they are never held together.
                 yield replace(answer, frames=frames, stream=True)
         except ReshoreError as error:
@@ -74,6 +76,15 @@ class ForwardCall:
         """See `Call`."""
         raise Unsupported(_NO_TEXT)
         yield
+
+    def _has_another_key(self, fault: UpstreamStatus, target: Target, key: int) -> bool:
+        """Whether whoever asked with `key` shall ask again with the next one.
+
+        The last one's refusal goes to the client as it came. A 401 never comes this far.
+        """
+        replayable = self._upload.rest is None
+        left = key + 1 < self._backends.remote(target).key_count
+        return fault.status == 429 and replayable and left
 
     def _forward(self, target: Target, key: int) -> AbstractAsyncContextManager[Answer]:
         remote = self._backends.remote(target)
