@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from msgspec import structs
 
 from reshore.errors import LearnError
 from reshore.evals.calibration import Goal, calibrate, parse_goal
@@ -91,3 +92,66 @@ def test_a_weak_side_that_is_as_good_keeps_everything() -> None:
 def test_a_strong_side_that_is_never_right_is_no_division_by_zero() -> None:
     pairs = [Pair(prompt="", weak=1.0, strong=0.0)] * 100
     assert calibrate(parse_goal("cloud<=50%"), [0.5] * 100, pairs).quality == 1.0
+
+
+def talked(source: random.Random, conversations: int, turns: int) -> tuple[list[float], list[Pair]]:
+    """One in five conversations is beyond the weak side; all turns of one are alike."""
+    scores: list[float] = []
+    pairs: list[Pair] = []
+    for at in range(conversations):
+        score, weak = source.random(), float(source.random() >= 0.2)
+        scores += [score] * turns
+        pairs += [Pair(prompt="", weak=weak, strong=1.0, key=f"c{at}")] * turns
+    return scores, pairs
+
+
+@pytest.mark.parametrize(("conversations", "turns"), [(30, 10), (60, 5), (120, 3)])
+def test_the_promise_is_kept_for_conversations_of_many_turns(
+    conversations: int, turns: int
+) -> None:
+    goal, runs, broken = parse_goal("quality>=90%"), 60, 0
+    for seed in range(runs):
+        try:
+            found = calibrate(goal, *talked(random.Random(seed), conversations, turns))
+        except LearnError:
+            continue
+        broken += 1 - 0.2 * min(found.threshold, 1.0) < 0.9
+    assert broken / runs <= 0.05
+
+
+def test_a_conversation_says_as_much_as_one_of_its_turns() -> None:
+    goal = parse_goal("quality>=90%")
+    one, many = (calibrate(goal, *talked(random.Random(3), 400, turns)) for turns in (1, 5))
+    assert one.threshold == many.threshold
+    assert (one.cloud, one.quality) == pytest.approx((many.cloud, many.quality))
+    assert (one.pairs, one.conversations) == (400, 400)
+    assert (many.pairs, many.conversations) == (2000, 400)
+
+
+def test_a_long_conversation_counts_no_more_than_a_short_one() -> None:
+    pairs = [Pair(prompt="", weak=1.0, strong=1.0)] * 200
+    pairs += [Pair(prompt="", weak=0.0, strong=1.0, key="long")] * 200
+    found = calibrate(parse_goal("quality>=90%"), [0.5] * 400, pairs)
+    assert (found.cloud, found.quality) == (0.0, pytest.approx(200 / 201))
+
+
+def test_too_few_conversations_are_told() -> None:
+    with pytest.raises(LearnError, match=r"^200 pairs of 20 conversations are too few to promise"):
+        calibrate(parse_goal("quality>=98%"), *talked(random.Random(1), 20, 10))
+
+
+def test_pairs_count_for_the_requests_that_they_stand_for() -> None:
+    """A comparison, where the weak side does well, beside a shadow of 2 %, where it does not."""
+    compared = [Pair(prompt="", weak=1.0, strong=1.0)] * 900
+    copied = [Pair(prompt="", weak=float(at % 2), strong=1.0, weight=50.0) for at in range(300)]
+    goal, scores = parse_goal("quality>=75%"), [0.5] * 1200
+    found = calibrate(goal, scores, compared + copied)
+    assert found.cloud == 1.0
+    alike = [structs.replace(pair, weight=1.0) for pair in copied]
+    assert calibrate(goal, scores, compared + alike).cloud == 0.0
+
+
+def test_weights_that_are_all_the_same_change_nothing() -> None:
+    goal, (scores, pairs) = parse_goal("quality>=95%"), drawn(random.Random(5), 600)
+    heavy = [structs.replace(pair, weight=10.0) for pair in pairs]
+    assert calibrate(goal, scores, heavy) == calibrate(goal, scores, pairs)

@@ -146,3 +146,8 @@ def test_what_came_after_a_training_was_not_in_it_and_what_was_held_out_neither(
     found = [each.pair.key for each in unseen([*before, *after], [origin])]
     assert found == [held, held, fresh]
     assert len(unseen([*before, *after], [])) == 5
+
+
+def test_a_pair_stands_for_the_requests_that_became_none() -> None:
+    found = gather([record("copied", propensity=0.02), record("compared")])
+    assert [each.pair.weight for each in found.examples] == [50.0, 1.0]

@@ -117,10 +117,14 @@ def _signed(estimate: Estimate) -> str:
 def _threshold(calibration: Calibration | None) -> str:
     if calibration is None:
         return "threshold 0.50 (no --goal)"
-    return (
+    said = (
         f"threshold {calibration.threshold:.2f} for {calibration.target}, "
         f"{calibration.confidence:.0%} sure"
     )
+    pairs, conversations = calibration.pairs, calibration.conversations
+    if conversations is not None and conversations < pairs:
+        said += f", on {pairs} pairs of {conversations} conversations"
+    return said
 
 
 def _worth(trained: Trained) -> str:

@@ -8,22 +8,31 @@ control that holds with a stated confidence, and for losses that do not always f
 threshold: a weak side that is sometimes better makes such. The tests are those by betting of
 `stats/wager.py`, exact for every number of pairs and every distribution within bounds.
 
-The promise holds for requests drawn like the pairs. It says nothing about other traffic.
+Bets are for things that are independent of each other, and the turns of a conversation are not:
+each conversation is one bet, about the mean over its turns. So the promise is about the mean over
+conversations drawn like those of the pairs, in which a long one counts no more than a short one. It
+says nothing about other traffic.
+
+A pair that stands for more requests than others (`Pair.weight`) weighs as much more. Weights are
+divided by the largest, which keeps values within the bounds of the bets: pairs that stand for few
+requests beside others add next to nothing. It is taken for granted that the largest weight there is
+in the traffic is among the pairs.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from math import fsum
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
 from reshore.errors import LearnError
 from reshore.evals.pairs import Pair
 from reshore.routing.learned import Calibration
-from reshore.stats.wager import bounds
+from reshore.stats.bootstrap import grouped
+from reshore.stats.wager import Wager
 
 # Candidates: the threshold moves by a hundredth of the traffic.
 _STEPS = 100
@@ -73,6 +82,9 @@ def parse_goal(text: str, confidence: float = 0.95) -> Goal:
 def calibrate(goal: Goal, scores: Sequence[float], pairs: Sequence[Pair]) -> Calibration:
     """The threshold that saves most among those that are shown to keep the promise.
 
+    The promise is about the mean over conversations (pairs of one key), each by the mean over its
+    turns.
+
     Args:
         scores: of the pairs, by the router; what reaches the threshold goes to the cloud.
 
@@ -80,22 +92,56 @@ def calibrate(goal: Goal, scores: Sequence[float], pairs: Sequence[Pair]) -> Cal
         LearnError: not even the safest threshold can be shown to; more pairs are needed.
     """
     value, low, high = _value(goal)
-    scored = list(zip(scores, pairs, strict=True))
+    conversations = _conversations(scores, pairs)
     found = None
     for threshold in _candidates(goal):
-        counts = Counter(value(score >= threshold, pair) for score, pair in scored)
-        if bounds(counts.items(), low, high, alpha=1 - goal.confidence).low <= 0:
+        wager = Wager(limit=0.0, low=low, high=high)
+        for mean in _means(conversations, threshold, value):
+            wager.update(mean)
+        if not wager.certain(1 - goal.confidence):
             break
         found = threshold
     if found is None:
+        counted = f"{len(pairs)} pairs"
+        if len(conversations) < len(pairs):
+            counted += f" of {len(conversations)} conversations"
         raise LearnError(
-            f"{len(pairs)} pairs are too few to promise {goal} with a confidence of "
+            f"{counted} are too few to promise {goal} with a confidence of "
             f"{goal.confidence:g}: give more pairs, or a weaker target."
         )
-    return _summary(goal, found, scored)
+    return _summary(goal, found, conversations)
 
 
-def _value(goal: Goal) -> tuple[Callable[[bool, Pair], float], float, float]:
+class _Scored(NamedTuple):
+    """A pair, what the router makes of it, and its weight as a share of the largest one."""
+
+    score: float
+    pair: Pair
+    share: float
+
+
+_Conversations = Sequence[Sequence[_Scored]]
+# Of a pair, and whether the cloud answers it.
+_Value = Callable[[bool, Pair], float]
+
+
+def _conversations(scores: Sequence[float], pairs: Sequence[Pair]) -> _Conversations:
+    largest = max((pair.weight for pair in pairs), default=1.0)
+    scored = [
+        _Scored(score, pair, pair.weight / largest)
+        for score, pair in zip(scores, pairs, strict=True)
+    ]
+    return grouped(scored, [pair.key or at for at, pair in enumerate(pairs)])
+
+
+def _means(conversations: _Conversations, threshold: float, value: _Value) -> Iterator[float]:
+    """Of each conversation, what is gone by if that is the threshold."""
+    for turns in conversations:
+        values = (turn.share * value(turn.score >= threshold, turn.pair) for turn in turns)
+        yield fsum(values) / len(turns)
+
+
+def _value(goal: Goal) -> tuple[_Value, float, float]:
     """What must be positive in the mean, and its bounds."""
     bound = goal.bound
     if goal.kind == "cloud":
@@ -113,15 +159,20 @@ def _candidates(goal: Goal) -> Iterator[float]:
     yield from (step / _STEPS for step in (steps if goal.kind == "quality" else reversed(steps)))
 
 
-def _summary(goal: Goal, threshold: float, scored: Sequence[tuple[float, Pair]]) -> Calibration:
-    cloud = sum(score >= threshold for score, _ in scored)
-    routed = sum(pair.strong if score >= threshold else pair.weak for score, pair in scored)
-    strong = sum(pair.strong for _, pair in scored)
+def _summary(goal: Goal, threshold: float, conversations: _Conversations) -> Calibration:
+    """Means as the promise is about them."""
+
+    def total(value: _Value) -> float:
+        return fsum(_means(conversations, threshold, value))
+
+    strong = total(lambda _, pair: pair.strong)
+    routed = total(lambda cloud, pair: pair.strong if cloud else pair.weak)
     return Calibration(
         target=str(goal),
         threshold=threshold,
         confidence=goal.confidence,
-        pairs=len(scored),
-        cloud=cloud / len(scored),
+        pairs=sum(map(len, conversations)),
+        conversations=len(conversations),
+        cloud=total(lambda cloud, _: cloud) / total(lambda *_: 1.0),
         quality=routed / strong if strong else 1.0,
     )

@@ -162,6 +162,7 @@ def _example(record: Record, local: str, cloud: str) -> Example | Reason:
             strong=strong,
             answer=texts.local,
             key=paired.conversation or _digest(content),
+            weight=1 / paired.propensity,
             group=record.group,
         ),
         content=content,

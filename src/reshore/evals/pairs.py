@@ -14,7 +14,9 @@ class Pair(Struct, frozen=True, kw_only=True):
             made of it.
         answer: the weak side's; for a router that reads it.
         key: pairs of one key (one question, one conversation) are never parted between training
-            and calibration; "" for a pair of its own.
+            and calibration, and count as one thing in what is promised; "" for a pair of its own.
+        weight: how many requests it stands for, above 0: one over the probability with which such
+            a request became a pair.
         group: a topic or class of traffic, as far as known. It helps the training, for the gain
             varies between groups more than within them, and is never needed for a decision.
     """
@@ -24,6 +26,7 @@ class Pair(Struct, frozen=True, kw_only=True):
     strong: float
     answer: str = ""
     key: str = ""
+    weight: float = 1.0
     group: str = ""
 
     @property

@@ -57,10 +57,12 @@ class Calibration(Struct, frozen=True, kw_only=True):
     Attributes:
         target: as it was asked for (`quality>=98%`, `cloud<=20%`).
         threshold: scores from here on go to the cloud.
-        confidence: with which the target holds for traffic like that of the calibration.
+        confidence: with which the target holds in the mean over conversations like those of the
+            calibration.
         pairs: held back from training, on which it was chosen.
-        cloud: share of them that went to the cloud.
+        cloud: share of them that went to the cloud, each conversation counting as one.
         quality: what their answers were worth, in relation to the strong side's.
+        conversations: that the pairs are of; None in files of before that was kept.
     """
 
     target: str
@@ -69,6 +71,7 @@ class Calibration(Struct, frozen=True, kw_only=True):
     pairs: int
     cloud: float
     quality: float
+    conversations: int | None = None
 
 
 class Origin(Struct, frozen=True, kw_only=True):
