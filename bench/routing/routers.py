@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from bench.labels import Labelled
 from bench.routing.sets import SEEDS, Trial, part, trials, weak_answers
+from reshore.errors import LearnError
 from reshore.evals.learn import LEAST_PAIRS, learn
 from reshore.routing.complexity import Rules
 from reshore.routing.content import Content, Turn
-from reshore.routing.learned import LearnedRouter
+from reshore.routing.learned import LearnedRouter, Reads
 
 
 class Scored(NamedTuple):
@@ -48,22 +49,27 @@ async def learned(
     train: Labelled,
     test: Labelled | None,
     *,
-    reads: Literal["prompt", "answer"] = "prompt",
+    reads: Reads = "prompt",
     labels: int | None = None,
 ) -> list[Scored]:
-    """The learned router, for every seed; empty where there are not enough labels."""
+    """The learned router, for every seed; empty where there are not enough labels.
+
+    Raises:
+        LearnError: it is to read answers, and what is asked has none.
+    """
     if any(
         len(trial.train) < (labels or LEAST_PAIRS) for trial in trials(train, test, labels, seed=0)
     ):
         return []
     gate = asyncio.Semaphore(2)
+    asked = test or train
+    answers = _answers(asked) if reads == "answer" else [None] * len(asked.prompts)
 
     async def split(seed: int) -> Scored:
         found: dict[int, tuple[float, bool]] = {}
-        asked = test or train
         for trial in trials(train, test, labels, seed):
             async with gate:
-                found |= await _asked(trial, asked, reads)
+                found |= await _asked(trial, asked, reads, answers)
         lines = sorted(found)
         outside = sum(found[at][1] for at in lines) / len(lines)
         return Scored(part(asked, lines), [found[at][0] for at in lines], outside)
@@ -73,12 +79,21 @@ async def learned(
     return list(await asyncio.gather(*map(split, seeds)))
 
 
+def _answers(asked: Labelled) -> Sequence[str]:
+    found = weak_answers(asked)
+    if found is None:
+        raise LearnError(
+            f"{asked.name}: the lines to learn from have the answers of {asked.weak_model}, those "
+            "that are asked have none: add them there, or leave them out of both."
+        )
+    return found
+
+
 async def _asked(
-    trial: Trial, test: Labelled, reads: Literal["prompt", "answer"]
+    trial: Trial, test: Labelled, reads: Reads, answers: Sequence[str | None]
 ) -> dict[int, tuple[float, bool]]:
     """The gain that a router, trained on one part, expects on the other."""
     router = LearnedRouter(await learn(trial.train, reads=reads))
-    answers: Sequence[str | None] = weak_answers(test) or [None] * len(test.prompts)
     found = {}
     for at in trial.test:
         judged = router.judge(_content(test.prompts[at]), answers[at])

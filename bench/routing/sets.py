@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from msgspec import Struct, structs
 
 from bench.labels import Labelled
+from reshore.errors import LearnError
 from reshore.evals.pairs import Pair
 
 SEEDS = range(5)
@@ -46,12 +48,13 @@ def trials(train: Labelled, test: Labelled | None, labels: int | None, seed: int
 
 def as_pairs(labelled: Labelled) -> tuple[Pair, ...]:
     """What may be learned from: the subject is a target of the training, never an input."""
+    answers = weak_answers(labelled)
     return tuple(
         Pair(
             prompt=prompt,
             weak=weak,
             strong=strong,
-            answer=answer or "",
+            answer=answer,
             key=row.get("key", row["id"]),
             group=row.get("subject", ""),
         )
@@ -59,7 +62,7 @@ def as_pairs(labelled: Labelled) -> tuple[Pair, ...]:
             labelled.prompts,
             labelled.weak,
             labelled.strong,
-            weak_answers(labelled) or [None] * len(labelled.prompts),
+            [""] * len(labelled.prompts) if answers is None else answers,
             labelled.rows,
             strict=True,
         )
@@ -67,7 +70,11 @@ def as_pairs(labelled: Labelled) -> tuple[Pair, ...]:
 
 
 def weak_answers(labelled: Labelled) -> list[str] | None:
-    """The weak model's answers, None where the set has no texts."""
+    """The weak model's answers, None where the set has no texts. An empty answer is one.
+
+    Raises:
+        LearnError: some lines have one, and some have none.
+    """
     return _texts(labelled, "weak_answer", labelled.weak_model)
 
 
@@ -76,8 +83,7 @@ def strong_characters(labelled: Labelled) -> list[int]:
     texts = _texts(labelled, "strong_answer", labelled.strong_model)
     if texts is not None:
         return [len(text) for text in texts]
-    answers = [row.get("answers", {}).get(labelled.strong_model, {}) for row in labelled.rows]
-    return [answer.get("chars", 4) for answer in answers]
+    return [_answer(row, labelled.strong_model).get("chars", 4) for row in labelled.rows]
 
 
 def part(labelled: Labelled, lines: Sequence[int]) -> Labelled:
@@ -92,13 +98,24 @@ def part(labelled: Labelled, lines: Sequence[int]) -> Labelled:
 
 
 def _texts(labelled: Labelled, field: str, model: str) -> list[str] | None:
-    found = list(_each_text(labelled, field, model))
-    return None if None in found else [text for text in found if text is not None]
+    found = [_text(row, field, model) for row in labelled.rows]
+    texts = [text for text in found if text is not None]
+    if texts and len(texts) < len(found):
+        raise LearnError(
+            f"{labelled.name}: line {found.index(None) + 1} has no {field} of {model}, as "
+            f"{len(texts)} of {len(found)} lines have: give all of them one, or none."
+        )
+    return texts or None
 
 
-def _each_text(labelled: Labelled, field: str, model: str) -> Iterator[str | None]:
-    for row in labelled.rows:
-        yield row.get(field) or row.get("answers", {}).get(model, {}).get("text")
+def _text(row: dict[str, Any], field: str, model: str) -> str | None:
+    text: str | None = row[field] if field in row else _answer(row, model).get("text")
+    return text
+
+
+def _answer(row: dict[str, Any], model: str) -> dict[str, Any]:
+    found: dict[str, Any] = row.get("answers", {}).get(model, {})
+    return found
 
 
 def _shuffled(pairs: Sequence[Pair], seed: int) -> list[int]:

@@ -13,8 +13,9 @@ from bench.labels import Labelled
 from bench.routing.__main__ import headlines
 from bench.routing.agreement import Agreement, Interval, agreements
 from bench.routing.measures import measured
-from bench.routing.routers import by_length, by_rules
+from bench.routing.routers import by_length, by_rules, learned
 from bench.routing.sets import as_pairs, part, strong_characters, trials, weak_answers
+from reshore.errors import LearnError
 
 
 def labelled(count: int, **fields: Any) -> Labelled:
@@ -74,6 +75,30 @@ def test_answers_are_found_where_there_are_any() -> None:
     assert strong_characters(labelled(2)) == [4, 4]
     assert strong_characters(labelled(2, answers={"gpt-4o": {"chars": 9}})) == [9, 9]
     assert strong_characters(labelled(2, strong_answer="abc")) == [3, 3]
+
+
+def test_an_empty_answer_is_an_answer() -> None:
+    one = labelled(3, weak_answer="here")
+    one.rows[1]["weak_answer"] = ""
+    assert weak_answers(one) == ["here", "", "here"]
+    assert [pair.answer for pair in as_pairs(one)] == ["here", "", "here"]
+    assert weak_answers(labelled(2, answers={"w": {"text": ""}})) == ["", ""]
+    assert strong_characters(labelled(2, strong_answer="")) == [0, 0]
+
+
+@pytest.mark.parametrize("missing", [{}, {"weak_answer": None}])
+def test_a_line_without_the_answer_that_others_have_is_told(missing: dict[str, Any]) -> None:
+    one = labelled(3, weak_answer="here")
+    del one.rows[1]["weak_answer"]
+    one.rows[1].update(missing)
+    with pytest.raises(LearnError, match=r"^n: line 2 has no weak_answer of w, as 2 of 3"):
+        weak_answers(one)
+
+
+async def test_a_router_of_answers_is_asked_nothing_without_them() -> None:
+    train = labelled(400, weak_answer="here")
+    with pytest.raises(LearnError, match=r"^n: .* have the answers of w, those .* have none"):
+        await learned(train, labelled(100), reads="answer")
 
 
 def test_a_perfect_order_recovers_the_gap_with_the_calls_that_gain() -> None:
