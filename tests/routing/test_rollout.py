@@ -106,6 +106,7 @@ def test_the_last_step_ends_it():
         move = tied(rollout, 300)
         rollout.carried_out(version, START_S)
     assert isinstance(move, Finish)
+    assert (move.compared, move.why) == (0.02, "2 % of the requests go on being compared")
     assert (rollout.state, rollout.share, rollout.due) == ("done", 100.0, None)
     assert rollout.versions == [7, 8]
     assert tied(rollout, 10) is None

@@ -10,7 +10,7 @@ from reshore.errors import RouteError
 from reshore.routing.parsing import parse_policy
 from reshore.routing.policy import Route
 from reshore.routing.rollout_plan import Plan
-from reshore.routing.stepping import stepped
+from reshore.routing.stepping import finished, stepped
 
 
 def step(policy, share, **plan):
@@ -52,6 +52,23 @@ def test_a_rollout_can_lead_to_the_cloud():
     assert step("local:phi4", 25, to="cloud", compared=0.5) == (
         "split(shadow(cloud, local:phi4, share=50%)=25, shadow(local:phi4, cloud, share=50%)=75)"
     )
+
+
+@pytest.mark.parametrize(
+    ("plan", "after"),
+    [
+        ({}, "shadow(local, cloud, share=2%)"),
+        ({"compared": 1.0}, "shadow(local, cloud, share=2%)"),
+        ({"compared": 0.01}, "shadow(local, cloud, share=1%)"),
+        (
+            {"steps": (1.0, 25.0)},
+            "split(shadow(local, cloud, share=2%)=25, shadow(cloud, local, share=2%)=75)",
+        ),
+    ],
+)
+def test_once_done_a_fiftieth_is_compared_at_most(plan, after):
+    before = Route(pattern="gpt-4o-mini", policy=parse_policy("cloud"))
+    assert finished(before, Plan(route="gpt-4o-mini", **plan)).text == after
 
 
 @pytest.mark.parametrize("policy", ["local", "shadow(local, cloud, share=1%)"])

@@ -110,9 +110,10 @@ async def test_good_answers_are_promoted_through_all_steps(home: Path) -> None:
         begun = await it.start()
         assert (begun["state"], begun["share"], begun["began"]) == ("running", 50.0, 1)
         done = await it.until("done")
-        assert await it.policy() == "shadow(local, cloud:cloud, share=100%)"
-        assert done["versions"] == [2, 2]
-        promoted, first = await it.history()
+        assert await it.policy() == "shadow(local, cloud:cloud, share=2%)"
+        assert done["versions"] == [2, 3]
+        last, promoted, first = await it.history()
+        assert last["reason"].startswith("done, 2 % of the requests go on being compared; at 100")
         assert (first["author"], first["reason"]) == (
             "rollout",
             "rollout 1 begun by ada: cheaper",

@@ -75,7 +75,7 @@ def _rows(shown: Shown) -> Iterator[tuple[str, str]]:
     yield from _listed("waits for", shown.missing)
     if shown.hours_to_go is not None:
         yield "forecast", f"next step in {hours_text(shown.hours_to_go)}"
-    # The end of a rollout makes no version of its own.
+    # The end of a rollout makes no version where it compared as little before.
     numbers = dict.fromkeys(number for number in (shown.began, *shown.versions) if number)
     yield "versions", ", ".join(map(str, numbers)) or "-"
 

@@ -2,7 +2,7 @@
 
     running ── the net win is certainly good enough, long enough ──▶ promoting
     promoting ── the new version is in force ──▶ running, in the next step
-    running, in the last step ── the same ──▶ done
+    running, in the last step ── the same ──▶ done; fewer requests are compared from then on
     running, paused, promoting ── a guard is certainly broken ──▶ rolled back
     running ── pause ──▶ paused ── resume ──▶ running
     running, paused, promoting ── abort ──▶ aborted
@@ -76,7 +76,7 @@ class Rollout(Struct, kw_only=True):
     """One rollout. Belongs to one task; is written and read as it is (msgspec).
 
     Attributes:
-        due: what is to be done; every move but the last makes one version of the routes.
+        due: what is to be done; every move makes one version of the routes at most.
         versions: the version that each move has led to, oldest first.
     """
 
@@ -152,10 +152,8 @@ class Rollout(Struct, kw_only=True):
         return self._decide(now_s) or self.due
 
     def carried_out(self, version: int, now_s: float) -> None:
-        """What was due is in force, as that version of the routes.
-
-        A `Finish` changes no routes: its version is the one that is in force already.
-        """
+        """What was due is in force, as that version of the routes: the one that was there already
+        where nothing had to change."""
         due, self.due = self.due, None
         if due is None:
             return
@@ -238,7 +236,7 @@ class Rollout(Struct, kw_only=True):
         evidence = self._evidence(now_s)
         if self.step.number + 1 == len(self.plan.steps):
             self.state = "done"
-            self.due = Finish(evidence=evidence)
+            self.due = Finish(compared=self.plan.lasting, evidence=evidence)
         else:
             self.state = "promoting"
             share = self.plan.steps[self.step.number + 1]

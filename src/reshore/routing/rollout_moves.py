@@ -46,12 +46,19 @@ class Promote(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Finish(Struct, frozen=True, kw_only=True, tag=True):
-    """The last step is passed; its share stays."""
+    """The last step is passed; its share stays, and `compared` (0..1) of the requests go on being
+    answered by both sides."""
 
+    compared: float
     evidence: Evidence
 
+    @property
+    def why(self) -> str:
+        """What comes after it."""
+        return f"{self.compared * 100:g} % of the requests go on being compared"
+
     def __str__(self) -> str:
-        return f"done; {self.evidence}"
+        return f"done, {self.why}; {self.evidence}"
 
 
 class RollBack(Struct, frozen=True, kw_only=True, tag=True):

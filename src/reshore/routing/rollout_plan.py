@@ -10,6 +10,8 @@ from reshore.errors import RouteError
 from reshore.routing.guards import DEFAULT_GUARDS, Guard
 from reshore.types import Side
 
+# What is compared for good: enough to see a drift within days (docs/evaluation.md).
+_LASTING = 0.02
 DEFAULT_STEPS = (1.0, 5.0, 25.0, 50.0, 100.0)
 
 
@@ -27,7 +29,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         steps: percent of the traffic, rising.
         min_pairs: decided pairs of a step before it can end.
         hold_s: seconds that a step lasts at least.
-        compared: share (0..1) of the requests that both sides answer.
+        compared: share (0..1) of the requests that both sides answer until it is done.
     """
 
     route: str
@@ -43,6 +45,12 @@ class Plan(Struct, frozen=True, kw_only=True):
     def margin(self) -> float:
         """The least net win that is good enough."""
         return next(guard.limit for guard in self.guards if guard.metric == "net_win")
+
+    @property
+    def lasting(self) -> float:
+        """Share of the requests that both sides answer once it is done: for good, so that a drift
+        is seen."""
+        return min(self.compared, _LASTING)
 
     @property
     def promote_alpha(self) -> float:

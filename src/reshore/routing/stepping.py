@@ -2,6 +2,7 @@
 
     cloud, at 10 %:   split(shadow(local, cloud, share=5%)=10, shadow(cloud, local, share=5%)=90)
     cloud, at 100 %:  shadow(local, cloud, share=5%)
+    cloud, done:      shadow(local, cloud, share=2%)
 
 A model or upstream that the route named stays the one that is asked on its side. Whichever side
 answers, a share of the requests is copied to the other one: these are the pairs, and without them
@@ -42,6 +43,15 @@ def stepped(before: Route, plan: Plan, share: float) -> Route:
     stayed = Shadow(primary=rest, mirror=new, share=plan.compared)
     arms = (Arm(weight=share, policy=moved), Arm(weight=_rest_of(share), policy=stayed))
     return replace(before, policy=Split(arms=arms))
+
+
+def finished(before: Route, plan: Plan) -> Route:
+    """The route once the last step is passed: the same, with what is compared for good.
+
+    Raises:
+        RouteError: as `stepped`.
+    """
+    return stepped(before, replace(plan, compared=plan.lasting), plan.steps[-1])
 
 
 def _first(policy: Policy, side: Side) -> Local | Cloud | None:

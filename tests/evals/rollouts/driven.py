@@ -42,6 +42,7 @@ QUICK = StartRollout(
 )
 AT_10 = "split(shadow(local, cloud:openai, share=5%)=10, shadow(cloud:openai, local, share=5%)=90)"
 AT_100 = "shadow(local, cloud:openai, share=5%)"
+DONE = "shadow(local, cloud:openai, share=2%)"
 
 Write = Callable[[Path, bytes], None]
 

@@ -12,7 +12,7 @@ import pytest
 from reshore.models.disk import write_atomic
 from reshore.routing.history import History
 from reshore.testing import MovableClock
-from tests.evals.rollouts.driven import AT_10, AT_100, NAME, QUICK, Driven, driving
+from tests.evals.rollouts.driven import AT_10, AT_100, DONE, NAME, QUICK, Driven, driving
 
 
 class Killed(BaseException):
@@ -71,10 +71,10 @@ async def lived(home: Path, verdict: str, disk: Disk, clock: MovableClock) -> bo
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before it", "after it"])
-@pytest.mark.parametrize("writes", range(13))
+@pytest.mark.parametrize("writes", range(15))
 @pytest.mark.parametrize(
     ("verdict", "state", "policies"),
-    [("tie", "done", [AT_10, AT_100]), ("loss", "rolled back", [AT_10, ""])],
+    [("tie", "done", [AT_10, AT_100, DONE]), ("loss", "rolled back", [AT_10, ""])],
 )
 async def test_it_ends_as_it_would_have(
     tmp_path: Path, verdict: str, state: str, policies: list[str], writes: int, after: bool

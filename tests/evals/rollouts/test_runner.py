@@ -16,6 +16,7 @@ from reshore.testing import MovableClock
 from tests.evals.rollouts.driven import (
     AT_10,
     AT_100,
+    DONE,
     NAME,
     QUICK,
     attempt,
@@ -53,9 +54,54 @@ async def test_it_is_promoted_through_all_steps_and_finishes(tmp_path: Path) -> 
         assert made.evidence["readings"][2]["kept"] is True
         driven.pairs("tie", 100)
         done = await driven.told("done")
-        assert (done.version, driven.policy) == (2, AT_100)
-        assert driven.shown().versions == [2, 2]
+        assert (done.version, driven.policy) == (3, DONE)
+        assert driven.shown().versions == [2, 3]
         assert driven.runner.inbox.watched == frozenset()
+
+
+async def test_once_done_less_is_compared_and_that_is_told(tmp_path: Path) -> None:
+    async with begun(tmp_path, replace(QUICK, compared=1.0)) as driven:
+        driven.pairs("tie", 100)
+        await driven.told("promoted")
+        driven.pairs("tie", 100)
+        done = await driven.told("done")
+        assert driven.policy == DONE
+        assert done.why == driven.shown().note == "2 % of the requests go on being compared"
+        made = driven.state.in_force.snapshot
+        assert (made.author, made.reason[:14]) == ("rollout", "done, 2 % of t")
+        assert made.evidence is not None
+        assert made.evidence["ties"] == done.evidence["ties"] >= 20
+
+
+async def test_what_compared_little_goes_on_with_it_when_it_is_done(tmp_path: Path) -> None:
+    async with begun(tmp_path, replace(QUICK, compared=0.01)) as driven:
+        driven.pairs("tie", 100)
+        await driven.told("promoted")
+        driven.pairs("tie", 100)
+        done = await driven.told("done")
+        assert (done.version, driven.policy) == (2, "shadow(local, cloud:openai, share=1%)")
+        assert done.why == "1 % of the requests go on being compared"
+
+
+async def test_an_end_that_cannot_be_written_comes_when_it_can(tmp_path: Path) -> None:
+    full = False
+
+    def write(path: Path, body: bytes) -> None:
+        if full and path.parent.name == "routes":
+            raise OSError(28, "No space left on device")
+        write_atomic(path, body)
+
+    async with begun(tmp_path, write=write) as driven:
+        driven.pairs("tie", 100)
+        await driven.told("promoted")
+        full = True
+        driven.pairs("tie", 100)
+        await driven.told("held up")
+        assert (driven.policy, driven.shown().due[:5]) == (AT_100, "done,")
+        full = False
+        await driven.clock.advance(2)
+        await driven.told("done")
+        assert driven.policy == DONE
 
 
 async def test_bad_answers_bring_the_route_back_as_it_was(tmp_path: Path) -> None:
@@ -372,7 +418,7 @@ async def test_routes_have_rollouts_of_their_own(tmp_path: Path) -> None:
         assert (back.route, driven.policy) == ("gpt-4o", AT_10)
         driven.pairs("tie", 200)
         done = await driven.told("done")
-        assert (done.route, driven.policy) == (NAME, AT_100)
+        assert (done.route, driven.policy) == (NAME, DONE)
         assert [each.state for each in driven.runner.all()] == ["rolled back", "done"]
 
 

@@ -10,10 +10,10 @@ from msgspec import Struct
 from reshore.config import RouteConfig
 from reshore.routing.policy import Route
 from reshore.routing.rollout import OVER, Rollout
-from reshore.routing.rollout_moves import Evidence, Promote, RollBack
+from reshore.routing.rollout_moves import Evidence, Finish, Promote, RollBack
 from reshore.routing.routes import read_routes
 from reshore.routing.snapshot import Note, Snapshot, route_entry
-from reshore.routing.stepping import stepped
+from reshore.routing.stepping import finished, stepped
 
 AUTHOR = "rollout"
 
@@ -64,6 +64,8 @@ class Kept(Struct, kw_only=True):
         due, step = self.rollout.due, self.rollout.step.number
         if isinstance(due, RollBack):
             return self.restored()
+        if isinstance(due, Finish):
+            return self.finished()
         return self.at_step(step + 1 if isinstance(due, Promote) else step)
 
     def restored(self) -> Route | None:
@@ -74,6 +76,10 @@ class Kept(Struct, kw_only=True):
         """What its route is in a step."""
         plan = self.rollout.plan
         return stepped(_route(self.pattern, self.base), plan, plan.steps[step])
+
+    def finished(self) -> Route:
+        """What its route is once it is done."""
+        return finished(_route(self.pattern, self.base), self.rollout.plan)
 
     def is_ours(self, snapshot: Snapshot) -> bool:
         """Whether the route is what this rollout has made of it, as far as that may have come.
@@ -108,6 +114,8 @@ class Kept(Struct, kw_only=True):
         if self.rollout.due is not None and step < last:
             # A promotion that was in force before anybody could say so.
             ours.append(route_entry(self.at_step(step + 1)))
+        if isinstance(self.rollout.due, Finish):
+            ours.append(route_entry(self.finished()))
         if not self.begun or isinstance(self.rollout.due, RollBack):
             ours.append(self.before)
         return ours

@@ -299,8 +299,7 @@ class Runner:
             kept.conversations.clear()
             await self._entered(kept, "promoted", "", evidence=due.evidence)
         else:
-            note = due.why if isinstance(due, RollBack) else ""
-            await self._entered(kept, kept.rollout.state, note, evidence=due.evidence)
+            await self._entered(kept, kept.rollout.state, due.why, evidence=due.evidence)
 
     async def _held_up(self, kept: Kept, error: Exception) -> None:
         note = f"{_HELD_UP}{error}"
