@@ -162,7 +162,6 @@ async def test_rollouts_are_told_who_decides(home: Path) -> None:
     ("lines", "why"),
     [
         (('judge = "cloud:cloud/gpt-4.1"',), "the judge and gpt-4o are both OpenAI"),
-        (('judge = "local:tiny"', "sufficient = []"), ""),
         (('judge = "local:tiny:latest"',), "the judge and tiny:latest are both tiny:latest"),
         ((JUDGE, "judge_share = 0"), "set evaluation.judge_share above 0"),
         ((JUDGE, "judge_per_hour = 0"), "set evaluation.judge_per_hour above 0"),
@@ -172,7 +171,7 @@ async def test_a_judge_that_would_never_rule_decides_nothing(
     home: Path, lines: tuple[str, ...], why: str
 ) -> None:
     found = await deciders(home, *lines)
-    assert (not found.names) == bool(why)
+    assert found.names == ()
     assert why in "".join(found.unfit)
 
 

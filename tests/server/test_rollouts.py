@@ -153,6 +153,20 @@ async def test_errors_take_everything_back(home: Path) -> None:
         assert await it.policy() == ""
 
 
+async def test_where_nobody_streams_a_guard_of_first_tokens_is_waited_for(home: Path) -> None:
+    async with traffic(home) as it:
+        await it.start(guards=["ttft_p95<=1.2x", "net_win>=-0.3"])
+        async with asyncio.timeout(60):
+            while (
+                len((found := await it.status())["missing"]) > 1 or not found["evidence"]["pairs"]
+            ):
+                await asyncio.gather(*(it.ask() for _ in range(4)))
+        [missing] = found["missing"]
+        assert (found["state"], found["step"]) == ("running", 1)
+        assert "answers of the cloud side came whole" in missing
+        assert "start one without the guard" in missing
+
+
 async def test_a_pause_an_operator_and_an_abort(home: Path) -> None:
     async with traffic(home) as it:
         await it.start(hold_s=600)
