@@ -13,6 +13,7 @@
     │   ├── BodyTooLarge            over a configured byte limit
     │   ├── UnknownEndpoint         no such path here
     │   ├── WrongMethod             the path exists, for another method
+    │   ├── NoWebSocket             a WebSocket is asked for, and there are none here
     │   ├── RequestTimeout          the body did not arrive in time
     │   ├── UnsupportedMedia        a content type or encoding that is not read here
     │   ├── Unauthorized            no key, or a wrong one
@@ -183,6 +184,12 @@ class WrongMethod(RequestError):
     """The path is served, but not for this method."""
 
     code = "method_not_supported"
+
+
+class NoWebSocket(RequestError):
+    """The client asks for a WebSocket, which nothing here speaks."""
+
+    code = "websocket_not_supported"
 
 
 class RequestTimeout(RequestError):

@@ -277,6 +277,30 @@ async def test_a_page_cannot_send_json_as_something_else(home: Path, kind: str) 
         assert it.cloud.seen == []
 
 
+@pytest.mark.parametrize("path", ["/v1/realtime?model=gpt-realtime", RESPONSES])
+async def test_a_websocket_is_refused_and_not_sent_on_as_a_get(home: Path, path: str) -> None:
+    async with routed(home, script=echo) as it:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await it.server.session.ws_connect(it.server.url + path)
+        assert refused.value.status == 501
+        assert refused.value.headers is not None
+        assert refused.value.headers["x-should-retry"] == "false"
+        headers = {"connection": "Upgrade", "upgrade": "WebSocket"}
+        async with it.server.session.get(it.server.url + path, headers=headers) as response:
+            error = json.loads(await response.read())["error"]
+        assert error["code"] == "websocket_not_supported"
+        assert it.cloud.seen == []
+
+
+async def test_another_upgrade_is_ignored(home: Path) -> None:
+    headers = {"connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c"}
+    async with routed(home, script=echo) as it:
+        url = it.server.url + "/v1/files"
+        async with it.server.session.get(url, headers=headers) as response:
+            assert response.status == 201
+        assert "upgrade" not in it.cloud.seen[0].headers
+
+
 async def test_without_an_upstream_there_is_no_such_endpoint(server: Server) -> None:
     error = await server.refusal(RESPONSES, {"model": "gpt-4o"}, status=404)
     assert error["code"] == "unknown_url"

@@ -19,6 +19,7 @@ _TABLE: dict[type[BaseException], tuple[int, str, str | None]] = {
     errors.Forbidden: (403, "permission_error", "forbidden"),
     errors.UnknownEndpoint: (404, "invalid_request_error", "unknown_url"),
     errors.WrongMethod: (405, "invalid_request_error", "method_not_supported"),
+    errors.NoWebSocket: (501, "invalid_request_error", "websocket_not_supported"),
     errors.UnsupportedMedia: (415, "invalid_request_error", "unsupported_media_type"),
     errors.RequestTimeout: (408, "invalid_request_error", "request_timeout"),
     errors.LoopDetected: (508, "invalid_request_error", "loop_detected"),
@@ -54,6 +55,7 @@ _PERMANENT = frozenset(
         "out_of_memory",
         "model_store_error",
         "loop_detected",
+        "websocket_not_supported",
         "route_conflict",
         "routing_history_error",
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-from reshore.errors import Forbidden, UnknownEndpoint
+from reshore.errors import Forbidden, NoWebSocket, UnknownEndpoint
 from reshore.routing.plan import Plan, targets
 from reshore.routing.world import World
 from reshore.server.calls.forward import ForwardCall
@@ -28,10 +28,12 @@ class Forward(Routed):
 
         Raises:
             Forbidden: a privacy rule keeps it here, or it cannot be looked into.
+            NoWebSocket: it asks for one.
             UnknownEndpoint: the path leaves `/v1`, or the upstream takes no such requests.
         """
         services = self._services
         path = _path(exchange)
+        _check_plain(exchange)
         upload = await open_upload(exchange, services.config.limits)
         exchange.asked_model = upload.model or None
         _check_seen(upload, services.routing.world)
@@ -74,6 +76,16 @@ def _path(exchange: Exchange) -> str:
         raise UnknownEndpoint(f"there is no {ascii(path)[:100]} here")
     query: bytes = scope["query_string"]
     return f"{path}?{query.decode('latin-1')}" if query else path
+
+
+def _check_plain(exchange: Exchange) -> None:
+    """Refuse what a plain request upstream would answer with something else than was asked for."""
+    wanted = (value for name, value in exchange.headers if name == b"upgrade")
+    if any(b"websocket" in value.lower() for value in wanted):
+        raise NoWebSocket(
+            f"{exchange.scope['path']} asks for a WebSocket, and only plain HTTP is forwarded; "
+            "connect to the upstream itself, or use an endpoint that streams events"
+        )
 
 
 def _check_seen(upload: Upload, world: World) -> None:

@@ -44,6 +44,10 @@ extensions, some are what OpenAI's own SDKs and older clients send besides.
   aloud is in `reasoning_content` and, for clients that look there, in `reasoning`. It thinks before
   an answer in a `response_format` and before a forced call, too, unless `reasoning_effort` is
   `none`; the format holds for the answer alone.
+- What the grammar of an answer or of a call's arguments cannot hold (`multipleOf`, say) is checked
+  afterwards: `x-reshore-schema-violation` says what is broken, in the header of the reply, or in a
+  comment at the end of a stream. Where the schema is `strict`, such a keyword is a 400. Calls that
+  a model's own tool template leads to, with `auto`, are the engine's, and not checked.
 - No `stop` text cuts a call that is forced (`tool_choice` `required`, or a named function): it is
   then named in `x-reshore-ignored`. With `auto` the whole answer ends at it, a call included.
 - A stream gives the role in an event of its own, reasoning and answer in different events, one
@@ -68,6 +72,7 @@ extensions, some are what OpenAI's own SDKs and older clients send besides.
 | `GET /v1/models` | installed models, aliases, names with a route, what upstreams list; each once |
 | `GET /v1/models/{id}` | ids may hold slashes, plain or as `%2F` |
 | everything else under `/v1` | goes to an upstream as it is; without one it is a 404 |
+| WebSockets (`/v1/realtime`) | are not forwarded: 501, `websocket_not_supported` |
 
 ## Answers from an upstream
 
