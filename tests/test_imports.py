@@ -74,6 +74,7 @@ PURE = (
     "ledger/batch.py",
     "ledger/entry.py",
     "ledger/prices.py",
+    "ledger/redaction.py",
     "ledger/texts.py",
     "routing/aliases.py",
     "routing/allowing.py",

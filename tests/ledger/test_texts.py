@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reshore.config import LedgerConfig
-from reshore.ledger.entry import Texts
+from reshore.ledger.entry import PairTexts, Texts
 from reshore.ledger.texts import Censor
 
 
@@ -32,6 +35,30 @@ def test_what_a_pattern_matches_is_black_also_where_the_text_would_be_cut() -> N
     assert "4111" not in found.prompt
     assert "ada@" not in found.prompt
     assert found.prompt.startswith("card █████, mail █████ ")
+    assert found.cut
+
+
+def test_what_a_pattern_matches_in_a_request_is_black_as_it_reads_and_the_request_stays_json() -> (
+    None
+):
+    body = {"messages": [{"role": "tool", "content": "card:\n4111111111111111, Müller"}]}
+    found = kept(json.dumps(body), redact=(r"\b\d{16}\b", "(?i)müller"))
+    assert json.loads(found.prompt)["messages"][0]["content"] == "card:\n█████, █████"
+    assert not found.cut
+
+
+def test_both_answers_of_a_pair_are_blacked_out_as_its_prompt() -> None:
+    said = json.dumps({"note": "id:\n1234"})
+    censor = Censor(LedgerConfig(redact=(r"\b\d{4}\b",)))
+    found = censor.black_out_pair(PairTexts(prompt=said, local=said, cloud=said))
+    assert {found.prompt, found.local, found.cloud} == {r'{"note": "id:\n█████"}'}
+
+
+@pytest.mark.parametrize("offset", range(0, 265, 15))
+def test_half_of_a_match_is_not_kept_where_blacking_out_makes_room_for_it(offset: int) -> None:
+    text = "z" * offset + ("x" * 200 + "key-" + "s" * 60 + ".") * 20
+    found = kept(text, redact=(r"x{200}", r"key-s+\."), text_bytes=500)
+    assert "key-" not in found.prompt
     assert found.cut
 
 

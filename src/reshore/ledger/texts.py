@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from zlib import crc32
 
 from msgspec import structs
 
 from reshore.config import LedgerConfig
 from reshore.ledger.entry import PairTexts, Texts
+from reshore.ledger.redaction import Redaction
 
-_BLACK = "█████"
 # A text is looked through this many times as far as it is kept: what is blacked out makes room.
 _LOOK = 4
 
@@ -21,7 +20,7 @@ class Censor:
     def __init__(self, config: LedgerConfig) -> None:
         self._share = round(config.texts * 2**32)
         self._most = config.text_bytes
-        self._patterns = tuple(re.compile(pattern) for pattern in config.redact)
+        self._redaction = Redaction(config.redact)
 
     def wants(self, request_id: str) -> bool:
         """Whether the texts of a request are among the sample; always the same for one request."""
@@ -56,9 +55,18 @@ class Censor:
         return [text for text, _ in kept], any(cut for _, cut in kept)
 
     def _kept(self, text: str) -> tuple[str, bool]:
-        for pattern in self._patterns:
-            text = pattern.sub(_BLACK, text)
+        text, cut = self._redacted(text)
         raw = text.encode("utf-8", "replace")
         if len(raw) <= self._most:
-            return text, False
+            return text, cut
         return raw[: self._most].decode("utf-8", "ignore"), True
+
+    def _redacted(self, text: str) -> tuple[str, bool]:
+        if not self._redaction:
+            return text, False
+        black = self._redaction.black_out(text)
+        if len(text) < self._most * _LOOK:
+            return black, False
+        # It may have been cut amid what a pattern would match, and with much of it blacked out the
+        # end might be kept.
+        return black[: -self._most], True
