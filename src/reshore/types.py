@@ -215,13 +215,18 @@ class Usage(Struct, frozen=True, kw_only=True):
     """Token counts of one reply.
 
     `cached_tokens` of the prompt came from the prefix cache; `reasoning_tokens` of the completion
-    were thought and not said, None where whoever answered does not count them apart.
+    were thought and not said, None where whoever answered does not count them apart. Audio and
+    images are some of the prompt's and the completion's, and cost otherwise than text.
     """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int | None = None
+    prompt_audio_tokens: int = 0
+    prompt_image_tokens: int = 0
+    completion_audio_tokens: int = 0
+    completion_image_tokens: int = 0
 
 
 class Timings(Struct, frozen=True, kw_only=True):

@@ -200,6 +200,63 @@ def test_thought_tokens_and_requests_may_have_prices_of_their_own() -> None:
     assert cost(prices, "gpu-box", "m", usage) == Price(180_000 + NANO // 2, "override")
 
 
+MILLION = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "dollars"),
+    [
+        ("gpt-4o-transcribe", {"prompt_tokens": MILLION, "prompt_audio_tokens": MILLION}, 6),
+        ("gpt-audio", {"prompt_tokens": MILLION, "prompt_audio_tokens": MILLION // 2}, 17.25),
+        ("gpt-audio", {"completion_tokens": MILLION, "completion_audio_tokens": MILLION}, 64),
+        ("gpt-image-1", {"prompt_tokens": MILLION, "prompt_image_tokens": MILLION}, 10),
+        ("gpt-image-1.5", {"completion_tokens": MILLION, "completion_image_tokens": MILLION}, 32),
+    ],
+)
+def test_audio_and_images_cost_what_the_list_says(
+    model: str, usage: dict[str, int], dollars: float
+) -> None:
+    price = cost(Prices({}, UPSTREAMS), "openai", model, Usage(**usage))
+    assert price is not None
+    assert price.nano_usd == dollars * NANO
+
+
+def test_a_list_that_tells_images_apart_in_prompts_alone_means_them_by_output() -> None:
+    drawn = Usage(completion_tokens=MILLION, completion_image_tokens=MILLION)
+    price = cost(Prices({}, UPSTREAMS), "openai", "gpt-image-1", drawn)
+    assert price is not None
+    assert price.nano_usd == 40 * NANO
+
+
+@pytest.mark.parametrize(
+    ("model", "usage"),
+    [
+        ("gpt-4o-audio-preview", {"prompt_tokens": 9, "prompt_audio_tokens": 1}),
+        ("gpt-4o-audio-preview", {"completion_tokens": 9, "completion_audio_tokens": 1}),
+        ("gpt-4o-mini", {"completion_tokens": 9, "completion_image_tokens": 1}),
+        # Which of them were cached?
+        ("gpt-image-1", {"prompt_tokens": 9, "prompt_image_tokens": 8, "cached_tokens": 5}),
+    ],
+)
+def test_audio_and_images_without_a_price_are_unknown(model: str, usage: dict[str, int]) -> None:
+    assert cost(Prices({}, UPSTREAMS), "openai", model, Usage(**usage)) is None
+
+
+@pytest.mark.parametrize("cached", [0, 4])
+def test_an_override_is_for_audio_and_images_too(cached: int) -> None:
+    prices = with_override("m", PriceConfig(input=1, output=3))
+    usage = Usage(
+        prompt_tokens=10,
+        cached_tokens=cached,
+        prompt_audio_tokens=6,
+        prompt_image_tokens=4,
+        completion_tokens=10,
+        completion_audio_tokens=3,
+    )
+    assert cost(prices, "gpu-box", "m", usage) == Price(40_000, "override")
+    assert Prices({}, {}).of(attempt(target=LOCAL, usage=usage), "m", AT_S) == Price(0, "local")
+
+
 @pytest.mark.parametrize(("tokens", "nano"), [(1, 0), (3, 2), (5, 2), (7, 4)])
 def test_what_is_finer_than_a_nano_dollar_is_rounded_half_to_even(tokens: int, nano: int) -> None:
     prices = with_override("m", PriceConfig(input=0.0005, output=0))

@@ -12,7 +12,7 @@ to even, so that a sum over n attempts is off by less than n / 2 nano-dollars an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -58,6 +58,9 @@ class Rates(Struct, frozen=True, kw_only=True):
     """What one model costs: nano-dollars per million tokens, per request, per hour of work.
 
     Attributes:
+        cached, reasoning: None: as `input`, as `output`.
+        input_audio, input_image, output_audio, output_image: None: not known, for they cost many
+            times what text does.
         tiers: prompts of more tokens than the number have all their tokens at other rates;
             longest first.
     """
@@ -67,6 +70,10 @@ class Rates(Struct, frozen=True, kw_only=True):
     cached: int | None = None
     output: int | None = None
     reasoning: int | None = None
+    input_audio: int | None = None
+    input_image: int | None = None
+    output_audio: int | None = None
+    output_image: int | None = None
     request: int = 0
     hour: int = 0
     tiers: tuple[tuple[int, Rates], ...] = ()
@@ -74,7 +81,8 @@ class Rates(Struct, frozen=True, kw_only=True):
     def price(self, usage: Usage | None, busy_ms: float) -> Price | None:
         """The price of these tokens; None where it depends on something unknown.
 
-        Cached tokens are some of the prompt's, thought ones some of the completion's.
+        Cached tokens are some of the prompt's, thought ones some of the completion's; audio and
+        images some of either.
         """
         for beyond, rates in self.tiers:
             if usage is not None and usage.prompt_tokens > beyond:
@@ -90,22 +98,71 @@ class Rates(Struct, frozen=True, kw_only=True):
         if usage is None:
             costs = any((self.input, self.cached, self.output, self.reasoning))
             return None if costs or (self.input is None and not self.hour) else 0
-        cached = min(usage.cached_tokens, usage.prompt_tokens)
-        thought = min(usage.reasoning_tokens or 0, usage.completion_tokens)
+        if usage.cached_tokens and self._is_mixed(usage):
+            return None
         total = 0
-        for number, rate in (
-            (usage.prompt_tokens - cached, self.input),
-            (cached, self.input if self.cached is None else self.cached),
-            (usage.completion_tokens - thought, self.output),
-            (thought, self.output if self.reasoning is None else self.reasoning),
-        ):
+        for number, rate in (*self._prompt(usage), *self._completion(usage)):
             if number and rate is None and not self.hour:
                 return None
             total += number * (rate or 0)
         return total
 
+    def _is_mixed(self, usage: Usage) -> bool:
+        """Whether it matters of which kind the cached tokens are, which nobody says."""
+        return any(
+            number and rate != self.input
+            for number, rate in (
+                (usage.prompt_audio_tokens, self.input_audio),
+                (usage.prompt_image_tokens, self.input_image),
+            )
+        )
 
-FREE = Rates(source="local", input=0, output=0)
+    def _prompt(self, usage: Usage) -> Iterator[tuple[int, int | None]]:
+        return _shares(
+            usage.prompt_tokens,
+            self.input,
+            (usage.cached_tokens, self.input if self.cached is None else self.cached),
+            (usage.prompt_audio_tokens, self.input_audio),
+            (usage.prompt_image_tokens, self.input_image),
+        )
+
+    def _completion(self, usage: Usage) -> Iterator[tuple[int, int | None]]:
+        return _shares(
+            usage.completion_tokens,
+            self.output,
+            (
+                usage.reasoning_tokens or 0,
+                self.output if self.reasoning is None else self.reasoning,
+            ),
+            (usage.completion_audio_tokens, self.output_audio),
+            (usage.completion_image_tokens, self.output_image),
+        )
+
+
+def _shares(
+    tokens: int, rate: int | None, *kinds: tuple[int, int | None]
+) -> Iterator[tuple[int, int | None]]:
+    """Tokens of each kind with their rate, and what is left, which is text. Never more than
+    `tokens` altogether, whatever an upstream counts."""
+    for number, own in kinds:
+        share = min(number, tokens)
+        tokens -= share
+        yield share, own
+    yield tokens, rate
+
+
+def _for_all(rates: Rates) -> Rates:
+    """The same for whatever is in prompts and completions: its owner says no more than that."""
+    return structs.replace(
+        rates,
+        input_audio=rates.input,
+        input_image=rates.input,
+        output_audio=rates.output,
+        output_image=rates.output,
+    )
+
+
+FREE = _for_all(Rates(source="local", input=0, output=0))
 
 
 class Prices:
@@ -232,18 +289,39 @@ def _read(price: ModelPrice, source: str) -> Rates:
                 value = met[-1] if met else value.base
             return None if value is None else _nano(value)
 
+        input_audio, output_audio = _told_apart("audio", per_million)
+        input_image, output_image = _told_apart("image", per_million)
         return Rates(
             source=source,
             input=per_million("input_mtok"),
             cached=per_million("cache_read_mtok"),
             output=per_million("output_mtok"),
             reasoning=per_million("output_reasoning_mtok"),
+            input_audio=input_audio,
+            input_image=input_image,
+            output_audio=output_audio,
+            output_image=output_image,
             request=_divide(per_million("requests_kcount") or 0, 1000),
         )
 
     base = rates(0)
     tiers = tuple((start, rates(start + 1)) for start in sorted(starts, reverse=True))
     return structs.replace(base, tiers=tiers) if tiers else base
+
+
+def _told_apart(
+    kind: str, per_million: Callable[[str], int | None]
+) -> tuple[int | None, int | None]:
+    """The rates of one kind of content in prompts and in completions.
+
+    A list that tells it apart on one side means it by the usual rate of the other: those of
+    `gpt-image-1` have no images in completions, which are nothing else.
+    """
+    sides = [(per_million(f"{side}_{kind}_mtok"), f"{side}_mtok") for side in ("input", "output")]
+    if all(rate is None for rate, _ in sides):
+        return None, None
+    taken, given = (per_million(usual) if rate is None else rate for rate, usual in sides)
+    return taken, given
 
 
 def _dated(prices: PriceConfig | list[PriceConfig]) -> tuple[tuple[int, Rates], ...]:
@@ -258,7 +336,7 @@ def _day(since: date | None) -> int:
 
 
 def _own(price: PriceConfig) -> Rates:
-    return Rates(
+    rates = Rates(
         source=f"override {price.since}" if price.since else "override",
         input=_nano_of(price.input),
         cached=_nano_of(price.cached),
@@ -267,6 +345,7 @@ def _own(price: PriceConfig) -> Rates:
         request=_nano_of(price.request) or 0,
         hour=_nano_of(price.hour) or 0,
     )
+    return _for_all(rates)
 
 
 def _free(attempt: Attempt) -> bool:

@@ -79,9 +79,17 @@ def test_errors_have_all_four_fields(param: str | None, code: str | None) -> Non
 
 
 def test_usage_is_summed() -> None:
-    one = Usage(prompt_tokens=1, completion_tokens=2, cached_tokens=3)
+    fields = [field for field in Usage.__struct_fields__ if field != "reasoning_tokens"]
+    one = Usage(**{field: number for number, field in enumerate(fields, 1)})
     assert add_usage(None, one) == one
-    assert add_usage(one, one) == Usage(prompt_tokens=2, completion_tokens=4, cached_tokens=6)
+    twice = {field: 2 * number for number, field in enumerate(fields, 1)}
+    assert add_usage(one, one) == Usage(**twice)
+
+
+def test_audio_is_told_apart() -> None:
+    body = usage_body(Usage(prompt_audio_tokens=3, completion_audio_tokens=4))
+    assert body["prompt_tokens_details"]["audio_tokens"] == 3
+    assert body["completion_tokens_details"]["audio_tokens"] == 4
 
 
 def test_reasoning_tokens_are_zero_or_unknown() -> None:

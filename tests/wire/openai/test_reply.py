@@ -83,6 +83,24 @@ def test_counts_come_last_wherever_they_stood() -> None:
     assert decoded(early, delta(finish="stop")) == [STOP, counts]
 
 
+def test_audio_and_images_are_counted_apart() -> None:
+    usage = {
+        "prompt_tokens": 5,
+        "completion_tokens": 7,
+        "prompt_tokens_details": {"audio_tokens": 2, "image_tokens": 1},
+        "completion_tokens_details": {"audio_tokens": 4, "image_tokens": 3},
+    }
+    last = json.dumps({"choices": [], "usage": usage}).encode()
+    assert decoded(delta(finish="stop"), last)[-1].usage == Usage(
+        prompt_tokens=5,
+        completion_tokens=7,
+        prompt_audio_tokens=2,
+        prompt_image_tokens=1,
+        completion_audio_tokens=4,
+        completion_image_tokens=3,
+    )
+
+
 def test_deepseek_counts_its_cache_by_another_name() -> None:
     usage = {"prompt_tokens": 5, "completion_tokens": None, "prompt_cache_hit_tokens": 2}
     last = json.dumps({"choices": [], "usage": usage}).encode()

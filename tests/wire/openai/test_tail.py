@@ -25,6 +25,24 @@ def test_counts_by_the_newer_names() -> None:
     assert tail_of(json.dumps(body).encode()).usage() == USAGE
 
 
+@pytest.mark.parametrize("details", ["tokens_details", "token_details"])  # transcriptions' have one
+def test_audio_and_images_are_counted_apart(details: str) -> None:
+    usage = {
+        "input_tokens": 3,
+        "output_tokens": 4,
+        f"input_{details}": {"text_tokens": 0, "audio_tokens": 2, "image_tokens": 1},
+        f"output_{details}": {"text_tokens": 1, "audio_tokens": 1, "image_tokens": 2},
+    }
+    assert tail_of(json.dumps({"usage": usage}).encode()).usage() == Usage(
+        prompt_tokens=3,
+        completion_tokens=4,
+        prompt_audio_tokens=2,
+        prompt_image_tokens=1,
+        completion_audio_tokens=1,
+        completion_image_tokens=2,
+    )
+
+
 @given(st.integers(0, 200), st.integers(1, 50))
 def test_it_does_not_matter_where_the_pieces_end(before: int, size: int) -> None:
     body = json.dumps({"text": "x" * before, "usage": COUNTS, "tools": [1, {"usage": None}]})

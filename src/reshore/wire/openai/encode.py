@@ -112,7 +112,7 @@ def usage_body(usage: Usage, *, reasoned: bool = False) -> dict[str, Any]:
     """
     thought = 0 if usage.reasoning_tokens is None and not reasoned else usage.reasoning_tokens
     details = {
-        "audio_tokens": 0,
+        "audio_tokens": usage.completion_audio_tokens,
         "accepted_prediction_tokens": 0,
         "rejected_prediction_tokens": 0,
     }
@@ -120,7 +120,10 @@ def usage_body(usage: Usage, *, reasoned: bool = False) -> dict[str, Any]:
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens, "audio_tokens": 0},
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cached_tokens,
+            "audio_tokens": usage.prompt_audio_tokens,
+        },
         "completion_tokens_details": details
         if thought is None
         else {"reasoning_tokens": thought} | details,
@@ -136,6 +139,10 @@ def add_usage(one: Usage | None, other: Usage) -> Usage:
         completion_tokens=one.completion_tokens + other.completion_tokens,
         cached_tokens=one.cached_tokens + other.cached_tokens,
         reasoning_tokens=_sum_known(one.reasoning_tokens, other.reasoning_tokens),
+        prompt_audio_tokens=one.prompt_audio_tokens + other.prompt_audio_tokens,
+        prompt_image_tokens=one.prompt_image_tokens + other.prompt_image_tokens,
+        completion_audio_tokens=one.completion_audio_tokens + other.completion_audio_tokens,
+        completion_image_tokens=one.completion_image_tokens + other.completion_image_tokens,
     )
 
 

@@ -18,12 +18,33 @@ TokenCount = Annotated[int, Meta(ge=0, le=10**12)]
 _NO_ERROR = (b"null", b"{}", b'""', b"false")
 
 
-class _PromptDetails(Struct, gc=False):
+class Details(Struct, gc=False):
+    """What kinds of tokens are counted apart, of prompts or of completions."""
+
     cached_tokens: TokenCount | None = None
-
-
-class _CompletionDetails(Struct, gc=False):
     reasoning_tokens: TokenCount | None = None
+    audio_tokens: TokenCount | None = None
+    image_tokens: TokenCount | None = None
+
+
+_NO_DETAILS = Details()
+
+
+def usage_of(
+    prompt: int | None, completion: int | None, taken: Details | None, given: Details | None
+) -> Usage:
+    """Counts as they were told, with the details of the prompt and of the completion."""
+    taken, given = taken or _NO_DETAILS, given or _NO_DETAILS
+    return Usage(
+        prompt_tokens=prompt or 0,
+        completion_tokens=completion or 0,
+        cached_tokens=taken.cached_tokens or 0,
+        reasoning_tokens=given.reasoning_tokens,
+        prompt_audio_tokens=taken.audio_tokens or 0,
+        prompt_image_tokens=taken.image_tokens or 0,
+        completion_audio_tokens=given.audio_tokens or 0,
+        completion_image_tokens=given.image_tokens or 0,
+    )
 
 
 class UsageBody(Struct, gc=False):
@@ -31,19 +52,14 @@ class UsageBody(Struct, gc=False):
 
     prompt_tokens: TokenCount | None = None
     completion_tokens: TokenCount | None = None
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
+    prompt_tokens_details: Details | None = None
+    completion_tokens_details: Details | None = None
     prompt_cache_hit_tokens: TokenCount | None = None
 
     def usage(self) -> Usage:
-        prompt, completion = self.prompt_tokens_details, self.completion_tokens_details
-        cached = prompt.cached_tokens if prompt else self.prompt_cache_hit_tokens
-        return Usage(
-            prompt_tokens=self.prompt_tokens or 0,
-            completion_tokens=self.completion_tokens or 0,
-            cached_tokens=cached or 0,
-            reasoning_tokens=completion.reasoning_tokens if completion else None,
-        )
+        taken = self.prompt_tokens_details or Details(cached_tokens=self.prompt_cache_hit_tokens)
+        given = self.completion_tokens_details
+        return usage_of(self.prompt_tokens, self.completion_tokens, taken, given)
 
 
 class _Function(Struct, gc=False):

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from reshore.types import Usage
-from reshore.wire.openai.glance import TokenCount
+from reshore.wire.openai.glance import Details, TokenCount, usage_of
 
 # What may stand behind the counts: the tools of a response, say, which it repeats.
 _KEPT_BYTES = 64 * 1024
@@ -25,22 +25,30 @@ _MODEL = re.compile(rb'"model"\s*:\s*"((?:[^"\\]|\\.){1,256})"')
 _decoder = json.JSONDecoder()
 
 
-class _Details(Struct, gc=False):
-    cached_tokens: TokenCount | None = None
-    reasoning_tokens: TokenCount | None = None
-
-
 class _Usage(Struct, gc=False):
-    """Of `/v1/responses` and what came after it, or of what came before."""
+    """Of `/v1/responses` and what came after it, or of what came before.
+
+    Transcriptions write `token_details` where all others write `tokens_details`.
+    """
 
     input_tokens: TokenCount | None = None
     output_tokens: TokenCount | None = None
-    input_tokens_details: _Details | None = None
-    output_tokens_details: _Details | None = None
+    input_tokens_details: Details | None = None
+    output_tokens_details: Details | None = None
+    input_token_details: Details | None = None
+    output_token_details: Details | None = None
     prompt_tokens: TokenCount | None = None
     completion_tokens: TokenCount | None = None
-    prompt_tokens_details: _Details | None = None
-    completion_tokens_details: _Details | None = None
+    prompt_tokens_details: Details | None = None
+    completion_tokens_details: Details | None = None
+
+    def taken(self) -> Details | None:
+        newer = self.input_tokens_details or self.input_token_details
+        return newer or self.prompt_tokens_details
+
+    def given(self) -> Details | None:
+        newer = self.output_tokens_details or self.output_token_details
+        return newer or self.completion_tokens_details
 
 
 class Tail:
@@ -81,8 +89,6 @@ def _read(data: bytes) -> Usage | None:
         counts = msgspec.convert(value, _Usage)
     except (ValueError, RecursionError):  # msgspec's are ValueErrors
         return None
-    taken = counts.input_tokens_details or counts.prompt_tokens_details or _Details()
-    given = counts.output_tokens_details or counts.completion_tokens_details or _Details()
     prompt, completion = (
         (counts.prompt_tokens, counts.completion_tokens)
         if counts.input_tokens is None
@@ -90,9 +96,4 @@ def _read(data: bytes) -> Usage | None:
     )
     if prompt is None and completion is None:
         return None
-    return Usage(
-        prompt_tokens=prompt or 0,
-        completion_tokens=completion or 0,
-        cached_tokens=taken.cached_tokens or 0,
-        reasoning_tokens=given.reasoning_tokens,
-    )
+    return usage_of(prompt, completion, counts.taken(), counts.given())
