@@ -25,6 +25,7 @@ from reshore.evals.compare.answers import AnswerFile
 from reshore.evals.compare.labels import LabelFile
 from reshore.evals.compare.labels import rulings as labelled
 from reshore.evals.compare.page.render import page
+from reshore.evals.compare.people import heeded
 from reshore.evals.compare.prompts import Prompt, read_prompts, with_parameters
 from reshore.evals.compare.report import Report
 from reshore.evals.compare.running import Manner
@@ -180,9 +181,10 @@ def _report(
     if not labels:
         return report
     settled = {**rulings, **labelled(report, labels)}
-    return summarise(
+    report = summarise(
         questions.prompts, answers, targets, margin=margin, rulings=settled, about=about
     )
+    return heeded(report, labels)
 
 
 def _parameter(text: str) -> tuple[str, Any]:

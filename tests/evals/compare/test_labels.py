@@ -123,7 +123,7 @@ def test_people_settle_pairs() -> None:
     }
 
 
-def _labelled(pairs: tuple[Open, ...], truth: dict[str, str], count: int) -> dict[str, Label]:
+def labelled(pairs: tuple[Open, ...], truth: dict[str, str], count: int) -> dict[str, Label]:
     words = {"win": "second", "loss": "first", "tie": "tie"}
     return {
         pair.key: msgspec.structs.replace(
@@ -144,7 +144,7 @@ def test_a_judge_is_corrected_by_what_people_say() -> None:
         truth[str(place)] = right
         judged.append("win" if right == "loss" and chance.random() < 0.5 else right)
     pairs = open_pairs(report(judged))
-    [found] = agreements(pairs, _labelled(pairs, truth, 120))
+    [found] = agreements(pairs, labelled(pairs, truth, 120))
     assert (found.target, found.pairs, found.labels, found.missing) == (NEW, 400, 120, 0)
     assert found.decided == 120
     assert found.same == sum(found.table[word].get(word, 0) for word in ("win", "tie", "loss"))
@@ -158,7 +158,7 @@ def test_a_judge_is_corrected_by_what_people_say() -> None:
 
 def test_a_few_labels_say_how_many_more_are_needed() -> None:
     pairs = open_pairs(report(["win"] * 50))
-    [found] = agreements(pairs, _labelled(pairs, dict.fromkeys(map(str, range(50)), "win"), 12))
+    [found] = agreements(pairs, labelled(pairs, dict.fromkeys(map(str, range(50)), "win"), 12))
     assert (found.net_win, found.missing, found.same) == (None, 18, 12)
 
 

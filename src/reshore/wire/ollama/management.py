@@ -95,16 +95,17 @@ def decode_management(body: dict[str, Any], kind: type[T]) -> tuple[T, tuple[str
         RequestError: a field has the wrong type, or asks for what cannot be done.
     """
     fields = {field.encode_name for field in msgspec.structs.fields(kind)}
-    unknown = tuple(key for key in body if key not in fields and body[key])
+    unknown: list[str] = [key for key in body if key not in fields and body[key]]
     for key in unknown:
         if kind is CreateRequest and key in _REFUSED:
             raise RequestError(f"'{key}' cannot be honoured: {_REFUSED[key]}", param=key)
     try:
-        return msgspec.convert(body, kind), (*unknown, *_unheard(body.get("messages")))
+        request = msgspec.convert(body, kind)
     except msgspec.ValidationError as error:
         text = str(error)
         param = text.rpartition("at `$.")[2].partition("`")[0] or None
         raise RequestError(f"the request is malformed: {text}", param=param) from error
+    return request, (*unknown, *_unheard(body.get("messages")))
 
 
 def _unheard(turns: Any) -> list[str]:
