@@ -12,6 +12,7 @@ import pytest
 
 from reshore.evals.live.evidence import Evidence, watching
 from reshore.evals.live.keeping import Keeping, encode
+from reshore.stats.planning import hours_text
 from reshore.types import Attempt, Side, Target
 from tests.cli import test_routing_page as pages
 from tests.cli.conftest import execute
@@ -87,6 +88,20 @@ def test_drift_is_plain_to_see(cli, home):
     shown = cli("evaluation", "gpt-4o-mini").out
     assert "DRIFT, found 2 hours ago: the net win has fallen below -0.05" in shown
     assert "`reshore evaluation gpt-4o-mini --reset`" in shown
+
+
+def test_what_is_to_go_is_told_in_pairs_and_in_time(cli, home):
+    now_s = time.time()
+    known = Evidence(route="r", local=HERE, cloud=THERE, since_s=now_s - 36_000, changed_s=now_s)
+    for number in range(100):
+        verdict = {0: "win", 1: "loss"}.get(number % 20, "tie")
+        known.pair(paired(verdict=verdict, conversation=str(number)))
+    keep(home, known)
+    [standing] = json.loads(cli("evaluation", "r", "--json").out)["standings"]
+    pairs, hours = standing["to_go"], standing["hours_to_go"]
+    assert hours == pytest.approx(pairs / 10)
+    said = f"which {pairs} more pairs like these would show to keep -0.05, some {hours_text(hours)}"
+    assert f"{said} at the traffic so far" in cli("evaluation", "r").out
 
 
 def test_json_has_all_of_it(cli, home):

@@ -23,6 +23,7 @@ from reshore.evals.live.standing import (
     Standing,
     standing,
 )
+from reshore.stats.planning import hours_text
 from reshore.types import Side
 
 TITLES = ("ROUTE", "LOCAL", "CLOUD", "PAIRS", "NET WIN", "UNDECIDED", "DRIFT", "SINCE")
@@ -139,7 +140,10 @@ def _verdict(each: Standing) -> str:
         return f"which does not keep {each.level:+g}"
     if each.to_go is None:
         return f"which, as it goes, will not be shown to keep {each.level:+g}"
-    return f"which {each.to_go} more pairs like these would show to keep {each.level:+g}"
+    text = f"which {each.to_go} more pairs like these would show to keep {each.level:+g}"
+    if each.hours_to_go is None:
+        return text
+    return f"{text}, some {hours_text(each.hours_to_go)} at the traffic so far"
 
 
 def _print_drift(each: Standing) -> None:

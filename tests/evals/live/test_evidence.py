@@ -140,6 +140,23 @@ def test_whether_it_is_good_enough_and_how_many_pairs_would_tell(
     assert shown.to_go is None if to_go is None else shown.to_go in to_go
 
 
+def test_how_long_it_takes_goes_by_the_pairs_an_hour_so_far() -> None:
+    known = evidence()
+    known.wins, known.ties, known.losses = 5, 90, 5
+    assert standing(known, level=-0.05).hours_to_go is None
+    known.changed_s = known.since_s + 10 * 3600
+    shown = standing(known, level=-0.05)
+    assert shown.to_go is not None
+    assert shown.hours_to_go == pytest.approx(shown.to_go / 10)
+
+
+def test_where_nothing_is_to_go_there_are_no_hours() -> None:
+    known = evidence()
+    known.wins, known.ties, known.losses = 30, 940, 30
+    known.changed_s = known.since_s + 3600
+    assert standing(known, level=-0.05).hours_to_go is None
+
+
 def test_the_forecast_is_kept_where_pairs_go_on_like_before() -> None:
     known = evidence()
     known.wins, known.ties, known.losses = 10, 180, 10

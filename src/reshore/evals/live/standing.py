@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from reshore.evals.live.evidence import Evidence, Latency, SideWatch
 from reshore.stats.interval import Interval, Verdict, non_inferior
+from reshore.stats.planning import hours
 from reshore.stats.quantiles import QuantileSequence
 from reshore.stats.wager import Wager, bounds
 from reshore.types import Side
@@ -82,6 +83,8 @@ class Standing(Struct, frozen=True, kw_only=True):
             knows yet (`open`), as far as pairs were decided.
         to_go: pairs until that is known, if they go on like this; None where it is known, where
             there are no pairs, or where they would never show that it is kept.
+        hours_to_go: the same in hours, at the mean traffic between `since_s` and `changed_s`; None
+            also where those are one moment.
         by: what decided pairs, and how many.
         drift: None while no client gets local answers that are compared.
     """
@@ -101,6 +104,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     level: float
     verdict: Verdict
     to_go: int | None = None
+    hours_to_go: float | None = None
     by: dict[str, int]
     sides: dict[Side, SideStanding]
     drift: DriftStanding | None = None
@@ -137,6 +141,7 @@ def standing(evidence: Evidence, *, level: float, alpha: float = ALPHA) -> Stand
     within = bounds(((1.0, wins), (0.0, ties), (-1.0, losses)), -1, 1, alpha=alpha / 2)
     level = evidence.drift.level if evidence.drift else level
     verdict = non_inferior(within, -level)
+    to_go = _to_go(evidence, level, alpha) if pairs and verdict == "open" else None
     return Standing(
         route=evidence.route,
         local=evidence.local.model,
@@ -152,7 +157,8 @@ def standing(evidence: Evidence, *, level: float, alpha: float = ALPHA) -> Stand
         net_win=_estimate(evidence.net_win if pairs else None, within),
         level=level,
         verdict=verdict,
-        to_go=_to_go(evidence, level, alpha) if pairs and verdict == "open" else None,
+        to_go=to_go,
+        hours_to_go=None if to_go is None else _hours(evidence, to_go),
         by=dict(sorted(evidence.by.items(), key=lambda item: -item[1])),
         sides={side: _side(watch, alpha) for side, watch in evidence.sides.items()},
         drift=_drift(evidence),
@@ -167,6 +173,12 @@ def _to_go(evidence: Evidence, level: float, alpha: float) -> int | None:
     if not math.isfinite(needed):
         return None
     return max(1, math.ceil(needed) - evidence.decided)
+
+
+def _hours(evidence: Evidence, pairs: int) -> float | None:
+    # Not until now: a server that is stopped, or asked for nothing, is no slower traffic.
+    passed = (evidence.changed_s - evidence.since_s) / 3600
+    return hours(pairs, evidence.decided / passed) if passed > 0 else None
 
 
 def _side(watch: SideWatch, alpha: float) -> SideStanding:
