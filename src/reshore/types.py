@@ -292,6 +292,7 @@ class Reply:
         system_fingerprint: changes whenever the same seed may give another text.
         verify: what in one choice's finished text breaks the schema that was asked for, where
             generation could not enforce all of it; None where there is nothing to check.
+        verify_calls: the same for the finished tool calls of a choice.
         context: token ids of the prompt and of the finished text given to it, for a request that
             goes on from there; only while the reply is open. None where there are no such ids.
     """
@@ -301,6 +302,7 @@ class Reply:
     notices: dict[str, str] = field(default_factory=dict)
     system_fingerprint: str = "fp_reshore"
     verify: Callable[[str], Sequence[str]] | None = None
+    verify_calls: Callable[[Sequence[ToolCall]], Sequence[str]] | None = None
     context: Callable[[str], Awaitable[Sequence[int]]] | None = None
 
 

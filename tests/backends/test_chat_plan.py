@@ -21,6 +21,7 @@ from reshore.types import (
     Sampling,
     TokenLogprob,
     Tool,
+    ToolCall,
     ToolCallDelta,
     ToolChoice,
     TopLogprob,
@@ -126,6 +127,22 @@ def test_no_stop_text_cuts_a_forced_call(choice: ToolChoice, asked: tuple[str, .
     plan = plan_chat(request, model(parameters={"stop": ["}"]}), LIMITS)
     assert "stop" not in plan.body(n=1, seed_offset=0)
     assert plan.ignored == (("stop",) if asked else ())
+
+
+@pytest.mark.parametrize("mode", ["auto", "required"])
+def test_what_the_grammar_of_calls_cannot_enforce_is_checked_afterwards(mode: Any) -> None:
+    thirds = {"type": "object", "properties": {"x": {"type": "integer", "multipleOf": 3}}}
+    request = asking(tools=(Tool(name="f", parameters=thirds),), tool_choice=ToolChoice(mode=mode))
+    verify = plan_chat(request, model(), LIMITS).verify_calls
+    assert verify is not None
+    good, bad = (ToolCall(id="", name="f", arguments=text) for text in ('{"x":6}', '{"x":7}'))
+    assert verify([good]) == ()
+    (found,) = verify([good, bad])
+    assert found.startswith("f: x: 7")
+
+
+def test_calls_that_the_grammar_holds_to_all_of_their_schema_need_no_check() -> None:
+    assert plan_chat(asking(tools=(TOOL,)), model(), LIMITS).verify_calls is None
 
 
 @pytest.mark.parametrize("mode", ["auto", "none"])

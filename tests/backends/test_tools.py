@@ -47,9 +47,9 @@ def chat(*messages: Message, tools: tuple[Tool, ...] = (WEATHER,), **rest: Any) 
 
 
 def gbnf(*tools: Tool, choice: ToolChoice = REQUIRED, parallel: bool = False) -> Gbnf:
-    text = grammar(tools, choice, parallel, limits=LimitsConfig())
-    assert text is not None
-    return Gbnf(text)
+    made = grammar(tools, choice, parallel, limits=LimitsConfig())
+    assert made is not None
+    return Gbnf(made.text)
 
 
 USER = Message(role="user", content="Is it warm in Paris?")
@@ -199,6 +199,9 @@ def test_only_strict_tools_are_refused_for_what_cannot_be_enforced() -> None:
     }
     loose = Tool(name="f", parameters=parameters)
     assert gbnf(loose).accepts(call("f", even=3))
+    lax = grammar((NOW, loose), AUTO, True, limits=LimitsConfig())
+    assert lax is not None
+    assert [keyword.name for keyword in lax.unenforced] == ["multipleOf"]
     strict = Tool(name="f", parameters=parameters, strict=True)
     with pytest.raises(RequestError, match="multipleOf") as raised:
         grammar((NOW, strict), AUTO, True, limits=LimitsConfig())

@@ -1,6 +1,6 @@
 import pytest
 
-from reshore.checks.tool_arguments import argument_violations
+from reshore.checks.tool_arguments import answer_violations, argument_violations
 from reshore.types import Tool, ToolCall
 
 ADD = Tool(
@@ -35,3 +35,13 @@ def test_violations_name_the_function(name: str, arguments: str) -> None:
     found = _call(name, arguments)
     assert found
     assert all(text.startswith(f"{name}: ") for text in found)
+
+
+def test_the_calls_of_one_answer_cost_no_more_than_one_check() -> None:
+    doubling = {f"r{n}": {"allOf": [{"$ref": f"#/$defs/r{n + 1}"}] * 2} for n in range(11)}
+    tool = Tool(name="f", parameters={"$ref": "#/$defs/r0", "$defs": doubling | {"r11": True}})
+    calls = [ToolCall(id=str(n), name="f", arguments='{"a": 1}') for n in range(16)]
+    assert answer_violations((tool,), calls[:1]) == ()
+    assert answer_violations((tool,), calls)[-1] == (
+        "f: not checked to the end: the schema is too costly"
+    )

@@ -220,6 +220,23 @@ async def test_a_forced_call_is_whole_whatever_the_stop_texts(
     assert response.headers["x-reshore-ignored"] == "stop"
 
 
+@pytest.mark.parametrize("choice", FORCED, ids=["required", "named"])
+async def test_arguments_are_checked_for_what_the_grammar_cannot_hold(
+    server: Server, choice: Any
+) -> None:
+    thirds = {"type": "object", "properties": {"a": {"type": "integer", "multipleOf": 3}}}
+    tool = {"type": "function", "function": {"name": "add", "parameters": thirds}}
+    fields = {"tools": [tool], "tool_choice": choice}
+    response, _ = await server.post(CHAT, chat_body(calling({"a": 7}), **fields))
+    found = response.headers["x-reshore-schema-violation"]
+    assert found == "add: a: 7 is not a multiple of 3"
+    response, _ = await server.post(CHAT, chat_body(calling({"a": 6}), **fields))
+    assert "x-reshore-schema-violation" not in response.headers
+    payloads = await server.stream(CHAT, chat_body(calling({"a": 7}), **fields))
+    assert any(line.startswith(": x-reshore-schema-violation: add: a: 7") for line in payloads)
+    assert payloads[-1] == "[DONE]"
+
+
 async def test_one_call_at_a_time_is_a_smaller_grammar(server: Server) -> None:
     several = await reflected(server, tools=TOOLS, tool_choice="required")
     one = await reflected(server, tools=TOOLS, tool_choice="required", parallel_tool_calls=False)

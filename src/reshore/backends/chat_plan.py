@@ -12,8 +12,9 @@ it let the model answer in plain text. A grammar of ours is a promise.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ from reshore.backends.defaults import (
 from reshore.backends.generation import Call
 from reshore.backends.tool_stream import OPEN
 from reshore.backends.vocabulary import refuse_unknown_tokens
+from reshore.checks.tool_arguments import answer_violations
 from reshore.config import LimitsConfig
 from reshore.errors import LacksCapability, Unsupported
 from reshore.models.facts import Servable
@@ -40,9 +42,12 @@ from reshore.types import (
     Message,
     Prompt,
     Sampling,
+    ToolCall,
     ToolChoice,
 )
 from reshore.wire.llamacpp.requests import chat_body, completion_body
+
+VerifyCalls = Callable[[Sequence[ToolCall]], Sequence[str]]
 
 IGNORED_HEADER = "x-reshore-ignored"
 
@@ -60,6 +65,7 @@ class ChatPlan:
             the engine to make it, and to read the answer.
         verify: finds what in a finished answer breaks the schema, where the grammar could not
             enforce all of it; None where there is nothing to find.
+        verify_calls: the same for finished calls and the schemas of their tools.
         ignored: the fields of the request that this answer cannot honour.
     """
 
@@ -68,6 +74,7 @@ class ChatPlan:
     thinking: bool | None
     new_transform: Callable[[], Transform | None]
     verify: Verify | None = None
+    verify_calls: VerifyCalls | None = None
     marks: Marks | None = None
     prompt: Prompt | None = None
     ignored: tuple[str, ...] = ()
@@ -176,11 +183,13 @@ def _plan_tools(request: ChatRequest, model: Servable, limits: LimitsConfig) -> 
     grammar = tools.grammar(
         request.tools, request.tool_choice, request.parallel_tool_calls, limits=limits
     )
+    verify = partial(answer_violations, request.tools)
     return ChatPlan(
         request=request if templated else tools.render(request),
-        grammar=grammar,
+        grammar=grammar.text if grammar else None,
         thinking=_thinking(request, model, constrained=True),
         new_transform=WrittenCalls,
+        verify_calls=verify if grammar and grammar.unenforced else None,
         marks=_marks(model),
     )
 

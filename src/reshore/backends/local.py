@@ -85,6 +85,7 @@ class LocalBackend:
                 notices=notices,
                 system_fingerprint=_fingerprint(model),
                 verify=plan.verify,
+                verify_calls=plan.verify_calls,
                 context=context_of(plan, engine, self._client),
             )
 

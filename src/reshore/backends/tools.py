@@ -20,8 +20,8 @@ import msgspec
 
 from reshore.backends.tool_stream import LEAD, MIDDLE, OPEN, TAIL, ToolStream
 from reshore.config import LimitsConfig
-from reshore.engine.grammar import Keyword, add_schema
-from reshore.engine.grammar.gbnf import Expr, Lit, Rules, alt, seq
+from reshore.engine.grammar import Grammar, Keyword, add_schema
+from reshore.engine.grammar.gbnf import Expr, Lit, Ref, Rules, alt, seq
 from reshore.engine.grammar.until import text_until
 from reshore.errors import RequestError
 from reshore.types import (
@@ -62,11 +62,12 @@ def render(request: ChatRequest) -> ChatRequest:
 
 def grammar(
     tools: Sequence[Tool], choice: ToolChoice, parallel: bool, *, limits: LimitsConfig
-) -> str | None:
+) -> Grammar | None:
     """The grammar that holds an answer to `choice`; None where anything may be answered.
 
     `required` and a named function: one call, or up to `MAX_CALLS` if `parallel`, whose arguments
-    fit the tool's schema. `auto`: the same behind any text, or text alone.
+    fit the tool's schema, but for what is `unenforced`. `auto`: the same behind any text, or text
+    alone.
 
     Raises:
         RequestError: a schema is malformed or too large; a strict tool has a keyword that the
@@ -76,11 +77,13 @@ def grammar(
     if not offered:
         return None
     rules = Rules(limit_bytes=limits.grammar_bytes, param="tools")
-    bodies = {
-        _param(index): rules.define(_body(rules, _param(index), tool, limits))
-        for index, tool in enumerate(tools)
-        if tool in offered
-    }
+    bodies: dict[str, Ref] = {}
+    unenforced: list[Keyword] = []
+    for index, tool in enumerate(tools):
+        if tool in offered:
+            body, lax = _body(rules, _param(index), tool, limits)
+            bodies[_param(index)] = rules.define(body)
+            unenforced += lax
     # A function that can never be called would otherwise just never be.
     rules.require(bodies)
     one = rules.define(alt(*bodies.values()))
@@ -88,9 +91,10 @@ def grammar(
     if parallel and choice.mode != "named":
         more = rules.define(seq(Lit("\n" + OPEN), one))
         calls = seq(one, rules.repeat(more, 0, MAX_CALLS - 1))
+    root: Expr = seq(Lit(OPEN), calls)
     if choice.mode == "auto":
-        return rules.text(text_until(rules, OPEN, rules.define(calls), may_end=True))
-    return rules.text(seq(Lit(OPEN), calls))
+        root = text_until(rules, OPEN, rules.define(calls), may_end=True)
+    return Grammar(rules.text(root), tuple(unenforced))
 
 
 def _offered(tools: Sequence[Tool], choice: ToolChoice) -> tuple[Tool, ...]:
@@ -111,9 +115,12 @@ def _param(index: int) -> str:
     return f"tools[{index}].function.parameters"
 
 
-def _body(rules: Rules, param: str, tool: Tool, limits: LimitsConfig) -> Expr:
-    """What follows the opening tag of a call of `tool`."""
+def _body(
+    rules: Rules, param: str, tool: Tool, limits: LimitsConfig
+) -> tuple[Expr, Sequence[Keyword]]:
+    """What follows the opening tag of a call of `tool`, and the keywords that it lets through."""
     arguments: Expr = Lit("{}")
+    unenforced: Sequence[Keyword] = ()
     if tool.parameters:
         arguments, unenforced = add_schema(
             rules, tool.parameters, limits=limits, param=param, only_objects=True
@@ -121,7 +128,7 @@ def _body(rules: Rules, param: str, tool: Tool, limits: LimitsConfig) -> Expr:
         if tool.strict and unenforced:
             raise _not_strict(tool, param, unenforced[0])
     name = json.dumps(tool.name, ensure_ascii=False)[1:-1]
-    return seq(Lit(LEAD + name + MIDDLE), arguments, Lit(TAIL))
+    return seq(Lit(LEAD + name + MIDDLE), arguments, Lit(TAIL)), unenforced
 
 
 def _not_strict(tool: Tool, param: str, keyword: Keyword) -> RequestError:

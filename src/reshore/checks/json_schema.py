@@ -10,7 +10,7 @@ from jsonschema import FormatChecker
 
 from reshore.checks.keywords import KEYWORDS
 from reshore.checks.schema_shape import dotted
-from reshore.checks.validator import TooCostly, Validator
+from reshore.checks.validator import TooCostly, Validator, Work
 
 # Enough to say what is wrong; an answer of a thousand bad items needs no thousand lines.
 MAX_VIOLATIONS = 8
@@ -32,9 +32,11 @@ def violations(schema: dict[str, Any] | bool, text: str) -> tuple[str, ...]:
     return value_violations(schema, value)
 
 
-def value_violations(schema: dict[str, Any] | bool, value: Any) -> tuple[str, ...]:
-    """The same for a value that is decoded already."""
-    return describe(validator_for(schema), value)
+def value_violations(
+    schema: dict[str, Any] | bool, value: Any, *, work: Work | None = None
+) -> tuple[str, ...]:
+    """The same for a value that is decoded already; `work` bounds several checks together."""
+    return describe(validator_for(schema, work), value)
 
 
 def describe(validator: Validator, value: Any) -> tuple[str, ...]:
@@ -54,9 +56,9 @@ def describe(validator: Validator, value: Any) -> tuple[str, ...]:
     return tuple(found)
 
 
-def validator_for(schema: dict[str, Any] | bool) -> Validator:
+def validator_for(schema: dict[str, Any] | bool, work: Work | None = None) -> Validator:
     """A validator for one check, bounded in its work, that knows `nullable` and fetches nothing."""
-    return Validator(schema, KEYWORDS, _FORMATS)
+    return Validator(schema, KEYWORDS, _FORMATS, work=work and work.for_another())
 
 
 def _is_date(value: object) -> bool:

@@ -7,10 +7,19 @@ from collections.abc import Sequence
 import msgspec
 
 from reshore.checks.json_schema import value_violations
+from reshore.checks.validator import Work
 from reshore.types import Tool, ToolCall
 
 
-def argument_violations(tools: Sequence[Tool], call: ToolCall) -> tuple[str, ...]:
+def answer_violations(tools: Sequence[Tool], calls: Sequence[ToolCall]) -> tuple[str, ...]:
+    """What is wrong with all calls of one answer; together they may cost what one check may."""
+    work = Work()
+    return tuple(found for call in calls for found in argument_violations(tools, call, work=work))
+
+
+def argument_violations(
+    tools: Sequence[Tool], call: ToolCall, *, work: Work | None = None
+) -> tuple[str, ...]:
     """What is wrong with a call, given the tools of the request; empty if nothing.
 
     An unknown name, arguments that are no JSON object, and values that the tool's schema does not
@@ -27,4 +36,5 @@ def argument_violations(tools: Sequence[Tool], call: ToolCall) -> tuple[str, ...
         return (f"{call.name}: arguments are not an object",)
     if not tool.parameters:
         return () if not arguments else (f"{call.name}: it takes no arguments",)
-    return tuple(f"{call.name}: {found}" for found in value_violations(tool.parameters, arguments))
+    wrong = value_violations(tool.parameters, arguments, work=work)
+    return tuple(f"{call.name}: {found}" for found in wrong)

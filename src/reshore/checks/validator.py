@@ -34,6 +34,11 @@ class Work:
         self._left = limit
         self._sizes: dict[int, int] = {}
 
+    def for_another(self) -> Work:
+        """The same account for another value, whose parts may have the identities of the last."""
+        self._sizes.clear()
+        return self
+
     def spend(self, amount: int) -> None:
         """Count work.
 

@@ -164,7 +164,9 @@ def called(engine: Engine, tools: tuple[Tool, ...], choice: ToolChoice, seed: in
         tool_choice=choice,
     )
     messages = [{"role": m.role, "content": m.content} for m in render(request).messages]
-    text, reason = engine.answer(messages, grammar(tools, choice, False, limits=LIMITS), seed)
+    made = grammar(tools, choice, False, limits=LIMITS)
+    assert made is not None
+    text, reason = engine.answer(messages, made.text, seed)
     stream = ToolStream()
     pieces = [*stream.feed(text), *stream.finish()]
     deltas = [piece for piece in pieces if isinstance(piece, ToolCallDelta)]

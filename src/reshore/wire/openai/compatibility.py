@@ -55,6 +55,11 @@ extensions, some are what OpenAI's own SDKs and older clients send besides.
   `stream_options.include_usage` a last event with `usage` and without choices; the other events
   have `usage: null`. It ends with `[DONE]`. When a generation breaks off, an event with `error`
   takes the place of `[DONE]`.
+- An answer in a `json_schema` that is not strict is checked for what generation cannot enforce. The
+  header `x-reshore-schema-violation` names what is broken. In a stream the headers are gone by
+  then: the last event, with `usage`, has it as `x_reshore_schema_violation`, and without
+  `include_usage` there is only a comment line (`: x-reshore-schema-violation: …`), which SDKs pass
+  over.
 - Embeddings come from models that generate, too: by the last token, with `x-reshore-pooling: last`
   in the header of the reply. Embedding models find better.
 - Log-probabilities carry the tokens' UTF-8 `bytes`. Completions have the legacy shape; offsets
