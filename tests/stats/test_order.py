@@ -37,3 +37,10 @@ def test_the_interval_holds_the_quantile_as_often_as_it_says(share: float, truth
         assert high is not None
         held += low <= truth <= high
     assert held >= 930  # 950 or more are expected, with a standard error of 7
+
+
+def test_values_that_are_worth_fewer_have_the_ranks_of_so_many() -> None:
+    ten_each = [n for n in range(1, 21) for _ in range(10)]
+    assert quantile_interval(ten_each, 0.5, worth=20) == (6, 15)
+    assert quantile_interval(ten_each, 0.5, worth=200) == quantile_interval(ten_each, 0.5)
+    assert quantile_interval(ten_each, 0.95, worth=71.9)[1] is None

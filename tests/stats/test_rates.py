@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reshore.stats.rates import mcnemar, wilson
+from reshore.stats.rates import effective_size, mcnemar, wilson
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,42 @@ def test_wilsons_bounds_are_where_the_score_test_refuses(trials, part):
 
 def test_without_trials_a_rate_may_be_anything():
     assert (wilson(0, 0).low, wilson(0, 0).high) == (0, 1)
+
+
+def test_values_of_their_own_are_worth_their_number():
+    assert effective_size([True, False, True], ["a", "b", "c"]) == 3
+    assert effective_size([], []) == 0
+
+
+def test_values_that_are_alike_are_worth_their_clusters():
+    clusters = [n // 10 for n in range(200)]
+    alike = [cluster % 2 == 0 for cluster in clusters]
+    assert effective_size(alike, clusters) == pytest.approx(20, rel=0.06)
+    assert effective_size([True] * 200, clusters) == 20
+
+
+def test_values_that_are_independent_are_worth_their_number_in_any_clusters():
+    draw = random.Random(1)
+    values = [draw.random() < 0.5 for _ in range(2000)]
+    assert effective_size(values, [n // 10 for n in range(2000)]) == pytest.approx(2000, rel=0.2)
+
+
+def test_of_a_few_clusters_each_is_worth_one_value():
+    assert effective_size([True, False] * 10, [n // 10 for n in range(20)]) == 2
+
+
+@pytest.mark.parametrize("rate", [0.7, 0.97])
+@pytest.mark.parametrize("clusters", [10, 40])
+def test_the_interval_of_clusters_holds_the_rate_as_often_as_it_says(rate, clusters):
+    draw = random.Random(2)
+    held = 0
+    for _ in range(300):
+        values = [good for _ in range(clusters) for good in [draw.random() < rate] * 10]
+        worth = effective_size(values, [n // 10 for n in range(clusters * 10)])
+        held += rate in wilson(worth * sum(values) / len(values), worth)
+    assert (
+        held >= 264
+    )  # 0.92 or more are expected, with a standard error of 5; without clusters 100
 
 
 def test_mcnemars_exact_p_value_is_the_published_one():

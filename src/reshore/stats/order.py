@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 
 def quantile_interval(
-    ordered: Sequence[float], share: float, *, alpha: float = 0.05
+    ordered: Sequence[float], share: float, *, alpha: float = 0.05, worth: float | None = None
 ) -> tuple[float | None, float | None]:
     """Between which values the quantile lies, level 1 - alpha or more, for one look.
 
@@ -20,18 +20,20 @@ def quantile_interval(
     below 72 values.
 
     Args:
-        ordered: independent values, the smallest first.
+        ordered: values, the smallest first.
         share: which quantile, between 0 and 1, both excluded.
+        worth: how many independent values these are worth, where they belong together: ranks are
+            then those of so many (Woodruff, JASA 47(260), 1952). None: all are independent.
     """
-    count = len(ordered)
+    count = len(ordered) if worth is None else int(worth)
     below = [0.0]  # probability of fewer than k values below the quantile, by k
     for k in range(count + 1):
         below.append(below[-1] + _binomial(k, count, share))
     low = max((k for k in range(1, count + 1) if below[k] <= alpha / 2), default=None)
     high = min((k for k in range(1, count + 1) if 1 - below[k] <= alpha / 2), default=None)
     return (
-        None if low is None else ordered[low - 1],
-        None if high is None else ordered[high - 1],
+        None if low is None else ordered[(low - 1) * len(ordered) // count],
+        None if high is None else ordered[-(-high * len(ordered) // count) - 1],
     )
 
 

@@ -11,9 +11,10 @@ import pytest
 from reshore.errors import CompareError
 from reshore.evals.compare.answers import Answer
 from reshore.evals.compare.prompts import Prompt
-from reshore.evals.compare.report import ALL, Report, read_report
+from reshore.evals.compare.report import ALL, Estimate, Report, read_report
 from reshore.evals.compare.summary import About, summarise
 from reshore.evals.scoring import Compared
+from reshore.stats.rates import mcnemar, wilson
 from reshore.types import Usage
 from tests.evals.compare.asked import answer, prompt
 
@@ -119,6 +120,41 @@ def test_turns_of_a_conversation_are_no_independent_evidence() -> None:
     apart = made(asked(300)).groups[0].contests[0].verdict
     together = made(asked(300, conversation="c")).groups[0].contests[0].verdict
     assert (apart.word, together.word) == ("ready", "open")
+
+
+def in_conversations(count: int, turns: int) -> Report:
+    """In half of the conversations the new one is wrong and slow throughout."""
+    prompts = [
+        prompt(f"What is {n}?", id=n, reference=str(n), conversation=f"c{n // turns}")
+        for n in range(count)
+    ]
+    slow = {str(n): 800.0 * (n // turns % 2) for n in range(count)}
+    new = {n: answer("-1" if ms else n, ttft_ms=100 + ms) for n, ms in slow.items()}
+    return made(prompts, new)
+
+
+def width(estimate: Estimate | None) -> float:
+    assert estimate is not None
+    assert estimate.low is not None
+    assert estimate.high is not None
+    return estimate.high - estimate.low
+
+
+def test_turns_of_a_conversation_make_no_interval_narrower() -> None:
+    """200 answers of 20 conversations are worth 20."""
+    apart, together = (in_conversations(200, turns).groups[0].sides[1] for turns in (1, 10))
+    assert width(apart.quality) == pytest.approx(wilson(100, 200).width)
+    assert width(together.quality) == pytest.approx(wilson(10, 20).width, rel=0.05)
+    assert apart.ttft_ms is not None
+    assert together.ttft_ms is not None
+    assert apart.ttft_ms.p95.high == 900
+    assert together.ttft_ms.p95.high is None
+
+
+def test_each_conversation_counts_once_for_the_p_value() -> None:
+    apart, together = (in_conversations(200, turns).groups[0].contests[0] for turns in (1, 10))
+    assert (apart.losses, apart.p) == (100, mcnemar(0, 100))
+    assert (together.losses, together.p) == (100, mcnemar(0, 10))
 
 
 def test_a_prompt_that_stands_there_many_times_is_evidence_once() -> None:

@@ -67,7 +67,8 @@ class Contest(Struct, frozen=True, kw_only=True):
     """A target against the first one, in one class of traffic.
 
     Attributes:
-        p: exact McNemar, two-sided, of wins and losses: for a sample whose size was fixed before.
+        p: exact McNemar, two-sided, of conversations that were won and lost on the whole: for a
+            sample whose size was fixed before.
         by: what decided, and how often.
     """
 

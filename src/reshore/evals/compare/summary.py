@@ -24,9 +24,10 @@ from reshore.evals.compare.report import (
 )
 from reshore.evals.compare.verdict import Pair, verdict
 from reshore.evals.scoring import STRUCTURAL, Compared, compared, judged
+from reshore.stats.interval import Interval
 from reshore.stats.order import quantile_interval
 from reshore.stats.paired import paired_difference
-from reshore.stats.rates import mcnemar, wilson
+from reshore.stats.rates import effective_size, mcnemar, wilson
 
 # By the prompt's id and the target.
 Answers = Mapping[tuple[str, str], Answer]
@@ -124,7 +125,8 @@ def _side(target: str, place: int, items: Sequence[Item]) -> Side:
     given = [(item, item.answers[place]) for item in items]
     fine = [(item, answer) for item, answer in given if not answer.error]
     judged = [item.judged[place] for item in items]
-    checked = [item.judged[place].good for item in items if item.expected.proves]
+    proving = [item for item in items if item.expected.proves]
+    checked = [item.judged[place].good for item in proving]
     tokens = [(item, answer.usage.completion_tokens) for item, answer in fine if answer.usage]
     # Errors may have cost something; where that is not known, it was most likely nothing.
     costs = [(item, answer.nano_usd) for item, answer in given if answer.nano_usd is not None]
@@ -137,9 +139,9 @@ def _side(target: str, place: int, items: Sequence[Item]) -> Side:
         right=checked.count(True),
         checked=len(checked),
         unknown=checked.count(None),
-        quality=_quality(checked),
-        ttft_ms=_spread([answer.ttft_ms for _, answer in fine]),
-        total_ms=_spread([answer.total_ms for _, answer in fine]),
+        quality=_quality(checked, [_cluster(item) for item in proving]),
+        ttft_ms=_spread([(item, answer.ttft_ms) for item, answer in fine]),
+        total_ms=_spread([(item, answer.total_ms) for item, answer in fine]),
         completion_tokens=_mean(tokens),
         usd_per_1000=_mean([(item, 1000 * cost / _NANO) for item, cost in costs])
         if priced
@@ -148,15 +150,21 @@ def _side(target: str, place: int, items: Sequence[Item]) -> Side:
     )
 
 
-def _quality(checked: Sequence[bool | None]) -> Estimate | None:
+def _quality(checked: Sequence[bool | None], clusters: Sequence[str]) -> Estimate | None:
     if not checked:
         return None
-    right, unknown = checked.count(True), checked.count(None)
+    right = [good is True for good in checked]
+    possible = [good is not False for good in checked]
     return Estimate(
-        value=right / len(checked),
-        low=wilson(right, len(checked)).low,
-        high=wilson(right + unknown, len(checked)).high,
+        value=sum(right) / len(right),
+        low=_rate(right, clusters).low,
+        high=_rate(possible, clusters).high,
     )
+
+
+def _rate(right: Sequence[bool], clusters: Sequence[str]) -> Interval:
+    worth = effective_size(right, clusters)
+    return wilson(worth * sum(right) / len(right), worth)
 
 
 def _contest(target: str, place: int, items: Sequence[Item], margin: float) -> Contest:
@@ -170,10 +178,18 @@ def _contest(target: str, place: int, items: Sequence[Item], margin: float) -> C
         ties=results["tie"],
         losses=results["loss"],
         undecided=results["undecided"],
-        p=mcnemar(results["win"], results["loss"]),
+        p=_p(pairs),
         verdict=verdict(pairs, margin),
         by=dict(Counter(each.by for each in found if each.by).most_common()),
     )
+
+
+def _p(pairs: Sequence[Pair]) -> float:
+    sums: Counter[str] = Counter()
+    for pair in pairs:
+        sums[pair.conversation] += pair.value or 0
+    won, lost = (sum(sign * each > 0 for each in sums.values()) for sign in (1, -1))
+    return mcnemar(won, lost)
 
 
 def _cluster(item: Item) -> str:
@@ -182,16 +198,22 @@ def _cluster(item: Item) -> str:
     return item.conversation or msgspec.json.encode(item.body, order="deterministic").decode()
 
 
-def _spread(values: Sequence[float | None]) -> Spread | None:
-    ordered = sorted(value for value in values if value is not None)
-    if not ordered:
+def _spread(values: Sequence[tuple[Item, float | None]]) -> Spread | None:
+    known = [(value, _cluster(item)) for item, value in values if value is not None]
+    known.sort()
+    if not known:
         return None
-    return Spread(p50=_quantile(ordered, 0.5), p95=_quantile(ordered, 0.95))
+    return Spread(p50=_quantile(known, 0.5), p95=_quantile(known, 0.95))
 
 
-def _quantile(ordered: Sequence[float], share: float) -> Estimate:
-    low, high = quantile_interval(ordered, share)
-    return Estimate(value=ordered[max(0, math.ceil(share * len(ordered)) - 1)], low=low, high=high)
+def _quantile(known: Sequence[tuple[float, str]], share: float) -> Estimate:
+    """Of values with their clusters, the smallest first."""
+    ordered = [value for value, _ in known]
+    quantile = ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+    below = [value <= quantile for value in ordered]
+    worth = effective_size(below, [cluster for _, cluster in known])
+    low, high = quantile_interval(ordered, share, worth=worth)
+    return Estimate(value=quantile, low=low, high=high)
 
 
 def _mean(values: Sequence[tuple[Item, float]]) -> Estimate | None:
