@@ -20,6 +20,8 @@ MAX_COPIES = 1999
 # The same inside another counted repetition, where many copies may be active at once.
 MAX_NESTED_COPIES = 300
 _MAX_KNOWN = 1024
+# What a match costs before the first state, in states.
+_MATCH = 8
 MAX_CODE_POINT = 0x10FFFF
 # Code points that can stand in a JSON text: all but the surrogates.
 ALL: Ranges = ((0, 0xD7FF), (0xE000, MAX_CODE_POINT))
@@ -101,6 +103,7 @@ def full_match(
     Args:
         spend: is told of the states that are gone through, and may raise to stop it.
     """
+    spend(_MATCH)
     shortest, longest = length_bounds(pattern)
     if len(text) < shortest or (longest is not None and len(text) > longest):
         return False

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from reshore.checks.json_schema import violations
 from reshore.config import LimitsConfig
-from reshore.engine.grammar import Grammar, Keyword, compile_schema, json_object
+from reshore.engine.grammar import Grammar, Keyword, add_schema, compile_schema, json_object
+from reshore.engine.grammar.gbnf import Rules
 from reshore.errors import RequestError
 from tests.engine.grammar.matcher import Gbnf, Sampler
 
@@ -395,6 +396,10 @@ HARD: dict[str, Any] = {
         "properties": {f"property{i}": {} for i in range(1000)},
         "additionalProperties": True,
     },
+    "many patterns for names": {
+        "type": "object",
+        "patternProperties": {f"^k{i}$": {"type": "string"} for i in range(600)},
+    },
     "large enum": {"enum": [f"value {i}" for i in range(4000)]},
     "large enum in many ways": {
         "enum": [f"value {i}" for i in range(2000)],
@@ -441,6 +446,54 @@ def test_what_is_checked_while_compiling_is_bounded_in_its_work(schema: Any) -> 
     parts["d30"] = {"type": "null"}
     with pytest.raises(RequestError, match="too much work"):
         compile_schema({**schema, "$defs": parts}, limits=LIMITS)
+
+
+def one_of_many(name: str) -> dict[str, Any]:
+    return {"type": "object", "properties": {name: {"type": "string"}}, "required": [name]}
+
+
+def listed(count: int) -> dict[str, Any]:
+    """Integers whose multiples are listed one by one."""
+    range_ = {"type": "integer", "minimum": 1, "maximum": 900}
+    return {"properties": {f"p{i}": {**range_, "multipleOf": 2 + i} for i in range(count)}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {
+            "allOf": [
+                {"anyOf": [one_of_many(f"p{2 * i}"), one_of_many(f"p{2 * i + 1}")]}
+                for i in range(200)
+            ]
+        },
+        {
+            "properties": {f"k{i}": {} for i in range(1500)},
+            "patternProperties": {f"^k{i}$": {"type": "string"} for i in range(300)},
+        },
+        {
+            "allOf": [
+                {"properties": {f"k{i}": {}}, "additionalProperties": {"type": "integer"}}
+                for i in range(300)
+            ]
+        },
+        listed(500),
+    ],
+    ids=["many choices at once", "names by patterns", "names by schemas", "multiples"],
+)
+def test_the_work_of_compiling_is_bounded_not_only_what_comes_out(schema: Any) -> None:
+    with pytest.raises(RequestError, match="too much work") as raised:
+        compile_schema(schema, limits=LIMITS)
+    assert raised.value.param == "schema"
+
+
+def test_schemas_of_one_grammar_share_its_work() -> None:
+    rules = Rules(limit_bytes=LIMITS.grammar_bytes, param="tools")
+    for index in range(3):
+        add_schema(rules, listed(30), limits=LIMITS, param=f"tools[{index}]")
+    with pytest.raises(RequestError, match="too much work") as raised:
+        add_schema(rules, listed(30), limits=LIMITS, param="tools[3]")
+    assert raised.value.param == "tools[3]"
 
 
 def test_any_object() -> None:

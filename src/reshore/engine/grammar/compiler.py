@@ -14,7 +14,7 @@ from reshore.checks.schema_shape import Path, check_schema, dotted, under
 from reshore.checks.validator import TooCostly
 from reshore.config import LimitsConfig
 from reshore.engine.grammar.anything import Json
-from reshore.engine.grammar.choices import are_disjoint
+from reshore.engine.grammar.choices import MAX_ALTERNATIVES, are_disjoint
 from reshore.engine.grammar.context import Keyword
 from reshore.engine.grammar.gbnf import Expr, Ref, Rules, alt
 from reshore.engine.grammar.goals import Goal, Item, flatten, node_of
@@ -86,8 +86,8 @@ def add_schema(
     document.check()
     compiler = _Compiler(document, rules)
     items: tuple[Item, ...] = (((), "all"), ((), "object")) if only_objects else (((), "all"),)
-    root = compiler.compile(items)
     try:
+        root = compiler.compile(items)
         compiler.run()
     except (TooCostly, RecursionError) as error:
         raise _too_costly(param) from error
@@ -109,14 +109,16 @@ class _Compiler:
         self.document = document
         self.rules = rules
         self.json = Json(rules)
-        self.validator = validator_for(document.root)
+        self.validator = validator_for(document.root, rules.work)
         self.unenforced: set[Keyword] = set()
         self._known: dict[frozenset[Item], Ref] = {}
         self._queue: deque[tuple[Ref, Goal]] = deque()
+        self._exclusive: dict[Path, bool] = {}
         self._units: dict[str, tuple[Path, list[str]]] = {}
 
     def compile(self, items: tuple[Item, ...]) -> Ref:
         goal = flatten(self.document, items)
+        self.rules.work.spend(len(items) + len(goal.own) + len(goal.choices))
         if goal.key not in self._known:
             if len(self._known) >= MAX_GOALS:
                 raise RequestError(
@@ -143,11 +145,18 @@ class _Compiler:
             return write_value(self, [node_of(self.document, item) for item in goal.own])
         (path, kind), *rest = goal.choices
         places: list[Path] = [(*path, kind, i) for i in range(len(self.document.at(path)[kind]))]
-        if kind == "oneOf" and not are_disjoint(self.document, places):
+        if kind == "oneOf" and not self._is_exclusive(path, places):
             self.report(path, kind)
         options = [self.compile((*goal.own, *rest, (place, "all"))) for place in places]
         self._units[ref.name] = (path, [option.name for option in options])
         return alt(*options)
+
+    def _is_exclusive(self, path: Path, places: list[Path]) -> bool:
+        """Whether a `oneOf` is; known for the next goal that has it, too."""
+        if path not in self._exclusive:
+            self.rules.work.spend(min(len(places), MAX_ALTERNATIVES) ** 2)
+            self._exclusive[path] = are_disjoint(self.document, places)
+        return self._exclusive[path]
 
     def _check_units(self) -> None:
         """Refuse alternatives that lead back to themselves: the engine would never return."""

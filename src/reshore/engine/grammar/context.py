@@ -27,7 +27,7 @@ class Context(Protocol):
     document: Document
     rules: Rules
     json: Json
-    validator: Validator  # of the whole document; what it does counts for the compilation
+    validator: Validator  # of the whole document, on the account of the rules
 
     def compile(self, items: tuple[Item, ...]) -> Ref:
         """The rule for values that satisfy all `items`."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from reshore.checks.validator import Work
 from reshore.errors import RequestError
 
 # llama.cpp refuses repetitions of 2000 and more (MAX_REPETITION_THRESHOLD).
@@ -95,6 +96,7 @@ class Rules:
     def __init__(self, *, limit_bytes: int, param: str, prefix: str = "r") -> None:
         self.param = param
         self._prefix = prefix
+        self.work = Work()  # all schemas of a request share it
         self._limit_bytes = limit_bytes
         self._spent_bytes = 0
         self._rules: dict[str, Expr] = {}
@@ -214,12 +216,14 @@ def _productive(rules: dict[str, Expr]) -> set[str]:
         for used in set(_refs(body)):
             users[used].append(name)
     alive: set[str] = set()
-    todo = list(reversed(rules))  # taken from the end: what others are made of was written first
-    while todo:
-        name = todo.pop()
-        if name not in alive and _can_end(rules[name], alive):
-            alive.add(name)
-            todo.extend(users[name])
+    waiting = list(rules)
+    while waiting:
+        touched: dict[str, None] = {}  # each once: a long rule may wait for many
+        for name in waiting:
+            if _can_end(rules[name], alive):
+                alive.add(name)
+                touched.update(dict.fromkeys(users[name]))
+        waiting = [name for name in touched if name not in alive]
     return alive
 
 

@@ -77,7 +77,8 @@ def flatten(document: Document, items: tuple[Item, ...]) -> Goal:
         else:
             found[(path, aspect)] = None
     choices = tuple((path, kind) for path, kind in found if kind == "anyOf" or kind == "oneOf")
-    return Goal(tuple(item for item in found if item not in set(choices)), choices)
+    split = set(choices)
+    return Goal(tuple(item for item in found if item not in split), choices)
 
 
 def node_of(document: Document, item: Item) -> Node:

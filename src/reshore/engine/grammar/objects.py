@@ -91,7 +91,9 @@ def _names(context: Context, nodes: Sequence[Node]) -> dict[str, bool]:
 def _member(
     context: Context, nodes: Sequence[Node], keys: Sequence[_Key], name: str, required: bool
 ) -> _Member:
-    matching = [key for key in keys if full_match(key.pattern, name)]
+    spend = context.rules.work.spend
+    spend(len(nodes))
+    matching = [key for key in keys if full_match(key.pattern, name, spend)]
     covered = [key.node for key in matching]
     items: list[Item] = [(key.place, "all") for key in matching]
     for node in nodes:
@@ -137,7 +139,10 @@ def _patterned(
     context: Context, nodes: Sequence[Node], keys: Sequence[_Key], names: dict[str, bool]
 ) -> Expr | None:
     """Members whose key is made from a pattern that no declared name matches."""
-    usable = [key for key in keys if not any(full_match(key.pattern, name) for name in names)]
+    spend = context.rules.work.spend
+    usable = [
+        key for key in keys if not any(full_match(key.pattern, name, spend) for name in names)
+    ]
     for key in usable if len(keys) > 1 else ():
         context.report(key.node.path, "patternProperties")  # a key may match two patterns
     options = []

@@ -144,6 +144,7 @@ def _integer(context: Context, nodes: Sequence[Node]) -> Expr:
     steps = [(path, step) for path, step in _multiples(nodes) if (1 / step).denominator != 1]
     count = whole_count(bounds)
     if steps and count is not None and count <= _MAX_LISTED:
+        context.rules.work.spend(2 * count * len(steps))
         fitting = [
             n for n in whole_range(bounds) if all((n / s).denominator == 1 for _, s in steps)
         ]
