@@ -135,10 +135,6 @@ class Turns:
         self._resume(share)
         self._apply()
 
-    def is_paused(self, pid: int) -> bool:
-        """Whether that process is stopped because it is not its turn: healthy, but silent."""
-        return any(share.paused_pid == pid for share in self._order)
-
     async def run(self) -> None:
         """Pass the turn on, for ever; cancellation continues every engine that is stopped."""
         try:
