@@ -152,10 +152,28 @@ def _why(text: bytes, error: Exception) -> str:
         text.decode()
     except UnicodeDecodeError as bad:
         return f"it is not UTF-8 at byte {bad.start}"
-    found = _BYTE_OFFSET.search(str(error))
+    reason = str(error)
+    if not _BYTE_OFFSET.search(reason):
+        reason = _said_with_room(text)
+    found = _BYTE_OFFSET.search(reason)
     if found is None:
         return "it ends too early"
     offset = int(found[1])
     if text[offset:].startswith((b"NaN", b"Infinity")):
         return f"NaN and Infinity are no JSON numbers (byte {offset})"
-    return str(error).removeprefix("JSON is malformed: ")
+    return reason.removeprefix("JSON is malformed: ")
+
+
+def _said_with_room(text: bytes) -> str:
+    """What msgspec says of a text that seems to be cut.
+
+    It looks for the second half of a surrogate pair six bytes ahead, and takes a lone one near the
+    end of a whole text for the end.
+    """
+    if not text.rstrip().endswith((b'"', b"]", b"}")):
+        return ""
+    try:
+        msgspec.json.decode(text + b" " * 6)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return str(error)
+    return ""
