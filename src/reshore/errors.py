@@ -51,6 +51,8 @@ A message says what happened, to which model or file, and what to do next.
 
 from __future__ import annotations
 
+from typing import Literal
+
 
 class ReshoreError(Exception):
     """Base of all errors with a message meant for the person at the other end."""
@@ -123,16 +125,32 @@ class UnfitModel(RequestError):
 
 
 class ContextTooLong(RequestError):
-    """The prompt alone is longer than the context that one slot has."""
+    """The prompt alone is longer than the context that it may have.
+
+    Args:
+        setting: what limits it: the context of a slot, or the request's own `num_ctx`.
+    """
 
     code = "context_length_exceeded"
 
-    def __init__(self, *, prompt_tokens: int, context_length: int, param: str = "messages") -> None:
+    def __init__(
+        self,
+        *,
+        prompt_tokens: int,
+        context_length: int,
+        param: str = "messages",
+        setting: Literal["engine.context_length", "num_ctx"] = "engine.context_length",
+    ) -> None:
+        own = setting == "engine.context_length"
+        limited = (
+            "This model's context length here is" if own else "`num_ctx` limits the context to"
+        )
         super().__init__(
-            f"This model's context length here is {context_length} tokens, but the input has "
-            f"{prompt_tokens} tokens. Send a shorter input, or raise `engine.context_length`.",
+            f"{limited} {context_length} tokens, but the input has {prompt_tokens} tokens. "
+            f"Send a shorter input, or raise `{setting}`.",
             param=param,
         )
+        self.setting = setting
         self.prompt_tokens = prompt_tokens
         self.context_length = context_length
 

@@ -34,5 +34,6 @@ def test_the_answer_gets_what_the_prompt_leaves(asked: int | None, expected: int
 
 
 def test_a_prompt_that_fills_the_context_is_refused() -> None:
-    with pytest.raises(ContextTooLong):
+    with pytest.raises(ContextTooLong, match="raise `num_ctx`") as refused:
         limit_tokens(Sampling(), prompt_tokens=16, num_ctx=16, param="prompt")
+    assert "engine.context_length" not in str(refused.value)

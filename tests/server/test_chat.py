@@ -103,6 +103,7 @@ async def test_a_larger_num_ctx_is_clamped_and_declared(server: Server) -> None:
 async def test_a_smaller_num_ctx_limits_the_prompt_without_a_reload(server: Server) -> None:
     error = await server.refusal(PATH, chat_body("word " * 100, num_ctx=16))
     assert error["code"] == "context_length_exceeded"
+    assert "`num_ctx` limits the context to 16 tokens" in error["message"]
     (loaded,) = server.app.services.pool.loaded()
     await server.chat("hi", max_tokens=1)
     assert [engine.pid for engine in server.app.services.pool.loaded()] == [loaded.pid]

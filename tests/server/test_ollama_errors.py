@@ -58,6 +58,13 @@ def lacks(capability: str) -> errors.LacksCapability:
             400,
             "the input length exceeds the context length",
         ),
+        (
+            errors.ContextTooLong(prompt_tokens=9, context_length=4, setting="num_ctx"),
+            "/api/chat",
+            400,
+            "the prompt is longer than the context length currently available to the model; "
+            "shorten the prompt (9 tokens, the context has 4) or raise `num_ctx`",
+        ),
         (errors.WrongOptionType('option "x"'), "/api/chat", 500, 'option "x"'),
         (errors.Stalled("slow", model="m"), "/api/chat", 500, "slow"),
     ],

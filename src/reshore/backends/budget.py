@@ -124,7 +124,9 @@ def limit_tokens(sampling: Sampling, *, prompt_tokens: int, num_ctx: int, param:
     """
     room = num_ctx - prompt_tokens
     if room <= 0:
-        raise ContextTooLong(prompt_tokens=prompt_tokens, context_length=num_ctx, param=param)
+        raise ContextTooLong(
+            prompt_tokens=prompt_tokens, context_length=num_ctx, param=param, setting="num_ctx"
+        )
     asked = sampling.max_tokens
     most = room if asked is None or asked < 0 else min(room, asked)
     return msgspec.structs.replace(sampling, max_tokens=most)

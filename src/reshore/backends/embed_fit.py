@@ -28,7 +28,7 @@ async def fit_inputs(
     An input whose bytes are fewer than the limit is not counted: no text has more tokens.
 
     Raises:
-        ContextTooLong: one is too long and `truncate` is not set.
+        ContextTooLong: one is too long for the request's `num_ctx`, and `truncate` is not set.
         RequestError: the limit leaves no room for any text.
     """
     fitted: list[Prompt] = []
@@ -39,7 +39,9 @@ async def fit_inputs(
             fitted.append(one)
             continue
         if not truncate:
-            raise ContextTooLong(prompt_tokens=len(ids), context_length=limit, param="input")
+            raise ContextTooLong(
+                prompt_tokens=len(ids), context_length=limit, param="input", setting="num_ctx"
+            )
         fitted.append(await _cut(one, ids, limit, engine, client))
         cut += 1
     return fitted, cut

@@ -91,5 +91,5 @@ def _too_long(error: errors.ContextTooLong, path: str) -> str:
     return (
         "the prompt is longer than the context length currently available to the model; shorten "
         f"the prompt ({error.prompt_tokens} tokens, the context has {error.context_length}) or "
-        "raise `engine.context_length`"
+        f"raise `{error.setting}`"
     )
