@@ -171,3 +171,22 @@ async def test_with_keys_every_path_but_the_probes_needs_one(home: Path) -> None
 async def test_the_admin_api_is_not_on_the_public_address(server: Server) -> None:
     async with server.session.get(server.url + "/admin/loaded") as response:
         assert response.status == 404
+
+
+async def test_a_control_character_in_a_key_ends_no_header_and_begins_no_event(
+    server: Server,
+) -> None:
+    key = 'a\rdata: {"x": 1}\r\r\u2028\x00'
+    schema = {
+        "type": "object",
+        "properties": {key: {"type": "integer", "multipleOf": 1000003}},
+        "required": [key],
+    }
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    body = chat_body({"text": json.dumps({key: 5})}, response_format=wanted)
+    response, _ = await server.post(CHAT, body)
+    told = response.headers["x-reshore-schema-violation"]
+    assert told == 'a data: {"x": 1}    : 5 is not a multiple of 1000003'
+    *_, comment, end = await server.stream(CHAT, body)
+    assert comment == f": x-reshore-schema-violation: {told}"
+    assert end == "[DONE]"
