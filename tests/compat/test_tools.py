@@ -203,6 +203,21 @@ def test_an_answer_that_breaks_what_the_grammar_cannot_enforce_is_reported_in_a_
     assert "multiple" in raw.headers["x-reshore-schema-violation"]
 
 
+def test_in_a_stream_the_chunk_with_usage_reports_it(scripted: OpenAI) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "number", "multipleOf": 2}}}
+    stream = scripted.chat.completions.create(
+        model="tiny",
+        messages=scripted_turn(text='{"n":3}'),
+        response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": schema}},
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    *told, last = stream
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in told) == '{"n":3}'
+    assert last.usage is not None
+    assert last.model_extra == {"x_reshore_schema_violation": "n: 3 is not a multiple of 2"}
+
+
 def test_a_strict_schema_with_such_a_keyword_is_refused_by_name(scripted: OpenAI) -> None:
     schema = {
         "type": "object",

@@ -166,7 +166,7 @@ class StreamCodec(Protocol):
 
     def encode(self, batch: Sequence[Chunk]) -> bytes: ...
 
-    def done(self) -> bytes: ...
+    def done(self, **more: str) -> bytes: ...
 
 
 class Collector(Protocol):
@@ -188,10 +188,12 @@ class EventWriter:
         self._done = codec.done
 
     async def close(self, reply: Reply, violations: str) -> bytes:
-        """The end of the stream. The headers are long gone: a comment line tells people, and no
-        client stumbles over it."""
-        comment = f": {VIOLATION}: {violations}\n\n".encode() if violations else b""
-        return comment + self._done()
+        """The end of the stream. The headers are long gone: a comment line tells people, the event
+        with usage tells programs, and no client stumbles over them."""
+        if not violations:
+            return self._done()
+        comment = f": {VIOLATION}: {violations}\n\n".encode()
+        return comment + self._done(**{VIOLATION.replace("-", "_"): violations})
 
 
 class WholeWriter:

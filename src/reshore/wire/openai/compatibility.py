@@ -45,9 +45,12 @@ extensions, some are what OpenAI's own SDKs and older clients send besides.
   an answer in a `response_format` and before a forced call, too, unless `reasoning_effort` is
   `none`; the format holds for the answer alone.
 - What the grammar of an answer or of a call's arguments cannot hold (`multipleOf`, say) is checked
-  afterwards: `x-reshore-schema-violation` says what is broken, in the header of the reply, or in a
-  comment at the end of a stream. Where the schema is `strict`, such a keyword is a 400. Calls that
-  a model's own tool template leads to, with `auto`, are the engine's, and not checked.
+  afterwards: `x-reshore-schema-violation` says what is broken, in the header of the reply. In a
+  stream, whose headers are gone by then, the last event, with `usage`, has it as
+  `x_reshore_schema_violation`; without `stream_options.include_usage` there is only a comment line
+  (`: x-reshore-schema-violation: …`), which SDKs pass over. Where the
+  schema is `strict`, such a keyword is a 400. Calls that a model's own tool template leads to, with
+  `auto`, are the engine's, and not checked.
 - No `stop` text cuts a call that is forced (`tool_choice` `required`, or a named function): it is
   then named in `x-reshore-ignored`. With `auto` the whole answer ends at it, a call included.
 - A stream gives the role in an event of its own, reasoning and answer in different events, one
@@ -55,11 +58,6 @@ extensions, some are what OpenAI's own SDKs and older clients send besides.
   `stream_options.include_usage` a last event with `usage` and without choices; the other events
   have `usage: null`. It ends with `[DONE]`. When a generation breaks off, an event with `error`
   takes the place of `[DONE]`.
-- An answer in a `json_schema` that is not strict is checked for what generation cannot enforce. The
-  header `x-reshore-schema-violation` names what is broken. In a stream the headers are gone by
-  then: the last event, with `usage`, has it as `x_reshore_schema_violation`, and without
-  `include_usage` there is only a comment line (`: x-reshore-schema-violation: …`), which SDKs pass
-  over.
 - Embeddings come from models that generate, too: by the last token, with `x-reshore-pooling: last`
   in the header of the reply. Embedding models find better.
 - Log-probabilities carry the tokens' UTF-8 `bytes`. Completions have the legacy shape; offsets

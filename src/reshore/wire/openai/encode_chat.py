@@ -80,8 +80,12 @@ class ChatStream:
                 self._note_usage(chunk)
         return b"".join(out)
 
-    def done(self) -> bytes:
+    def done(self, **more: str) -> bytes:
         """The end of the stream: usage if it was asked for and is known, then `[DONE]`.
+
+        Args:
+            more: fields of the event with usage. It is the one without choices that a client asks
+                for; others would stumble over such an event.
 
         Raises:
             BadReply: a choice has not finished; SDKs would take a silent end for a full answer.
@@ -91,7 +95,7 @@ class ChatStream:
         if not self._include_usage or self._usage is None:
             return DONE
         usage = usage_body(self._usage, reasoned=self._reasoned)
-        return event({**self._head, "choices": [], "usage": usage}) + DONE
+        return event({**self._head, "choices": [], "usage": usage, **more}) + DONE
 
     def _begin(self, chunk: Chunk, out: list[bytes]) -> tuple[bytes, bytes]:
         before = self._start + b'%d,"delta":' % chunk.index

@@ -72,8 +72,12 @@ class CompletionStream:
                 out += self._start, around, self._end
         return b"".join(out)
 
-    def done(self) -> bytes:
+    def done(self, **more: str) -> bytes:
         """The end of the stream: usage if it was asked for and is known, then `[DONE]`.
+
+        Args:
+            more: fields of the event with usage. It is the one without choices that a client asks
+                for; others would stumble over such an event.
 
         Raises:
             BadReply: a choice has not finished; SDKs would take a silent end for a full answer.
@@ -82,7 +86,8 @@ class CompletionStream:
             raise unfinished(self._model)
         if not self._include_usage or self._usage is None:
             return DONE
-        return event({**self._head, "choices": [], "usage": usage_body(self._usage)}) + DONE
+        usage = usage_body(self._usage)
+        return event({**self._head, "choices": [], "usage": usage, **more}) + DONE
 
 
 class CompletionCollector(Collector["_Choice"]):
