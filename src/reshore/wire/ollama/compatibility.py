@@ -54,7 +54,8 @@ same.
 - What a request does not say is decided by the model's own parameters, and then by llama.cpp, as
   on `/v1`: the same prompt, seed and options give the same text through both.
 - The whole JSON Schema of `format` and of tools reaches the grammar. What a grammar cannot hold is
-  checked afterwards; `x_reshore_schema_violation` in the last object says what is broken.
+  checked afterwards; `x_reshore_schema_violation` in the last object says what is broken. Calls
+  that a model's own tool template leads to are the engine's, and their arguments not checked.
 - With `format` a thinking model thinks first, freely, and its answer is constrained, in one pass;
   with `think: false` it answers at once. Where the marks of its thoughts are not among the known
   ones, it does not think, and a `think` that asks for it is named in `x-reshore-ignored`.
