@@ -23,6 +23,18 @@ _RESAMPLES = 1000
 _DATA = "RESHORE_ROUTING_DATA"
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data" / "routing"
 
+_MIXTRAL, _GPT4 = "Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview"
+_LLAMA, _GPT4O = "Meta-Llama-3.1-8B-Instruct", "gpt-4o-2024-08-06"
+# Of each file the weak and the strong model: the pair that the published figures have, or a local
+# model of 7 to 9 billion parameters against the best cloud model there.
+PAIRS = {
+    "routellm_mmlu": (_MIXTRAL, _GPT4),
+    "routellm_gsm8k": (_MIXTRAL, _GPT4),
+    "zeroeval_gsm": (_LLAMA, _GPT4O),
+    "zeroeval_crux": ("Qwen2.5-7B-Instruct", _GPT4O),
+    "mmlu_pro": (_LLAMA, "gemini-1.5-pro-002"),
+}
+
 
 class Labelled(Struct, frozen=True, kw_only=True):
     """Prompts, and for each whether the weak and the strong model were right (1) or not (0).
@@ -63,48 +75,50 @@ def read_lines(folder: Path, name: str) -> list[dict[str, Any]]:
     Raises:
         SystemExit: it is not there.
     """
-    path = folder / f"{name}.jsonl.gz"
+    path = file_of(folder, name)
     if not path.exists():
         raise SystemExit(f"{path} is missing: name the folder that has the routing data")
     with gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:
         return [json.loads(line) for line in file]
 
 
+def file_of(folder: Path, name: str) -> Path:
+    """Where the lines of a set are."""
+    return folder / f"{name}.jsonl.gz"
+
+
 def prompt_sets(folder: Path) -> Iterator[Labelled]:
-    """One pair of models of each file: the pair that the published figures have, or a local model
-    of 7 to 9 billion parameters against the best cloud model there."""
-    mixtral, gpt4 = "Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview"
-    for name in ("routellm_mmlu", "routellm_gsm8k"):
-        rows = read_lines(folder, name)
-        yield Labelled(
-            name=name,
-            weak_model=mixtral,
-            strong_model=gpt4,
-            prompts=tuple(row["prompt"] for row in rows),
-            weak=tuple(row["weak"] for row in rows),
-            strong=tuple(row["strong"] for row in rows),
-            rows=tuple(rows),
-        )
-    llama = "Meta-Llama-3.1-8B-Instruct"
-    yield from (
-        pair(folder, "zeroeval_gsm", llama, "gpt-4o-2024-08-06"),
-        pair(folder, "zeroeval_crux", "Qwen2.5-7B-Instruct", "gpt-4o-2024-08-06"),
-        pair(folder, "mmlu_pro", llama, "gemini-1.5-pro-002"),
-    )
+    """All sets, with the models of `PAIRS`."""
+    return (prompt_set(folder, name) for name in PAIRS)
+
+
+def prompt_set(folder: Path, name: str) -> Labelled:
+    """One set, with its models of `PAIRS`."""
+    return pair(folder, name, *PAIRS[name])
 
 
 def pair(folder: Path, name: str, weak: str, strong: str) -> Labelled:
-    """Two models of a file that has several."""
+    """Two models of a file, which has those two alone or several.
+
+    Raises:
+        SystemExit: it is not there, or has no answers of them.
+    """
     rows = read_lines(folder, name)
-    return Labelled(
-        name=name,
-        weak_model=weak,
-        strong_model=strong,
-        prompts=tuple(_prompt(row) for row in rows),
-        weak=tuple(int(row["answers"][weak]["correct"]) for row in rows),
-        strong=tuple(int(row["answers"][strong]["correct"]) for row in rows),
-        rows=tuple(rows),
-    )
+    try:
+        return Labelled(
+            name=name,
+            weak_model=weak,
+            strong_model=strong,
+            prompts=tuple(_prompt(row) for row in rows),
+            weak=tuple(_is_right(row, "weak", weak) for row in rows),
+            strong=tuple(_is_right(row, "strong", strong) for row in rows),
+            rows=tuple(rows),
+        )
+    except KeyError as error:
+        raise SystemExit(
+            f"{file_of(folder, name)}: a line has no {error}; a line has the fields `weak` and "
+            f"`strong`, or `answers` of {weak} and {strong}"
+        ) from error
 
 
 def chance(labelled: Labelled) -> Worth:
@@ -140,6 +154,10 @@ def _apgr(score: Any, weak: Any, strong: Any, ties: Any) -> float:
     gain = (strong - weak)[np.lexsort((ties, -score))]
     recovered = np.concatenate(([0.0], np.cumsum(gain) / gain.sum()))
     return float((recovered[:-1] + recovered[1:]).mean() / 2)
+
+
+def _is_right(row: dict[str, Any], side: str, model: str) -> int:
+    return int(row[side] if side in row else row["answers"][model]["correct"])
 
 
 def _prompt(row: dict[str, Any]) -> str:

@@ -3,22 +3,23 @@
     python -m bench.routing --json OUT                           five seeded splits of one folder
     python -m bench.routing --train DIR --test DIR --json OUT    trained on one, asked on the other
 
-DIR holds files as those of the routing data pack. At decision time a router sees the prompt, after
-the answer also the weak model's, and for agreement the final answers of two local models; nothing
-else of a line, and nothing of the strong model. Takes some minutes; needs the extras learn and
-bench.
+DIR holds files as those of the routing data pack, some or all of them. At decision time a router
+sees the prompt, after the answer also the weak model's, and for agreement the final answers of two
+local models; nothing else of a line, and nothing of the strong model. Takes some minutes; needs the
+extras learn and bench.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from bench.labels import Labelled, prompt_sets
+from bench.labels import Labelled, prompt_set
 from bench.machine import facts
 from bench.routing.agreement import Agreement, agreements
 from bench.routing.litellm import ROUTERS, scores
@@ -26,7 +27,7 @@ from bench.routing.measures import Measured, measured
 from bench.routing.plot import draw
 from bench.routing.promises import Promise, promises
 from bench.routing.routers import Scored, by_chance, by_length, by_rules, learned
-from bench.routing.sets import weak_answers
+from bench.routing.sets import chosen, weak_answers
 from reshore.errors import LearnError
 
 _BESIDE = Path(__file__).resolve().parents[3] / "shared" / "data" / "routing"
@@ -56,21 +57,23 @@ def main() -> None:
 
 
 async def _run(arguments: argparse.Namespace) -> None:
-    wanted = arguments.sets.split(",") if arguments.sets else None
+    asked = arguments.test or arguments.train
+    names, missing = chosen([arguments.train, asked], arguments.sets)
+    if missing:
+        print(f"left out, as their files are missing: {', '.join(missing)}", file=sys.stderr)
     figures: Figures = {}
     kept: list[Promise] = []
-    tests = list(prompt_sets(arguments.test or arguments.train))
-    for train, test in zip(prompt_sets(arguments.train), tests, strict=True):
-        if wanted is None or train.name in wanted:
-            held_out = test if arguments.test else None
-            figures[train.name] = await _figures(train, held_out, arguments.litellm)
-            print(_table(test, figures[train.name]), flush=True)
-            if train.name in _LABELS:
-                kept += await promises(train, held_out, max(_LABELS[train.name]))
-            if arguments.plots:
-                arguments.plots.mkdir(parents=True, exist_ok=True)
-                draw(arguments.plots, test, figures[train.name])
-    agreed = agreements(arguments.test or arguments.train)
+    for name in names:
+        train = prompt_set(arguments.train, name)
+        held_out = prompt_set(arguments.test, name) if arguments.test else None
+        figures[name] = await _figures(train, held_out, arguments.litellm)
+        print(_table(held_out or train, figures[name]), flush=True)
+        if name in _LABELS:
+            kept += await promises(train, held_out, max(_LABELS[name]))
+        if arguments.plots:
+            arguments.plots.mkdir(parents=True, exist_ok=True)
+            draw(arguments.plots, held_out or train, figures[name])
+    agreed = agreements(asked)
     print(_agreement_table(agreed))
     print(_promise_table(kept))
     if arguments.json:
@@ -113,7 +116,7 @@ def _measured(splits: list[Scored]) -> Measured:
 
 def headlines(figures: Figures, agreed: list[Agreement]) -> dict[str, float | None]:
     """The figures by the names that they are tracked under; None for what could not be had."""
-    gsm8k = agreed[0]
+    gsm8k = next((one for one in agreed if one.name == "zeroeval_gsm"), None)
     mmlu, grade_school = "routellm_mmlu", "routellm_gsm8k"
     wanted = {
         "mmlu.length.apgr": (mmlu, "prompt length"),
@@ -131,8 +134,9 @@ def headlines(figures: Figures, agreed: list[Agreement]) -> dict[str, float | No
     for name, (of, router) in wanted.items():
         one = figures.get(of, {}).get(router)
         found[name] = one.apgr.apgr if one else None
-    found["gsm8k.agreement.local_share"] = gsm8k.local_share.value
-    found["gsm8k.agreement.accuracy_ratio"] = gsm8k.accuracy_ratio.value
+    found["gsm8k.agreement.local_share"] = gsm8k.local_share.value if gsm8k else None
+    ratio = gsm8k.accuracy_ratio.value if gsm8k else None
+    found["gsm8k.agreement.accuracy_ratio"] = ratio
     return found
 
 

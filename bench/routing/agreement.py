@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from bench.labels import read_lines
+from bench.labels import file_of, read_lines
 from reshore.checks.agreement import agree
 from reshore.checks.check import Said
 from reshore.types import ChatRequest
@@ -51,8 +51,8 @@ class Agreement(Struct, frozen=True, kw_only=True):
 
 
 def agreements(folder: Path) -> list[Agreement]:
-    """Nothing is trained; the labels serve to count."""
-    return [_agreement(folder, *three) for three in _THREES]
+    """Of the sets whose files are there. Nothing is trained; the labels serve to count."""
+    return [_agreement(folder, *three) for three in _THREES if file_of(folder, three[0]).exists()]
 
 
 def _agreement(folder: Path, name: str, local: str, second: str, strong: str) -> Agreement:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, structs
 
-from bench.labels import Labelled
+from bench.labels import PAIRS, Labelled, file_of
 from reshore.errors import LearnError
 from reshore.evals.pairs import Pair
 
@@ -21,6 +22,39 @@ class Trial(Struct, frozen=True):
 
     train: tuple[Pair, ...]
     test: tuple[int, ...]
+
+
+def chosen(folders: Sequence[Path], wanted: str | None) -> tuple[list[str], list[str]]:
+    """Names of the sets to run, and of those that are left out, as a folder has no file of them.
+
+    Args:
+        wanted: names, separated by commas; None for whatever is there.
+
+    Raises:
+        LearnError: one that is wanted is none or is not there, or nothing is there.
+    """
+    missing = {
+        name: path
+        for name in PAIRS
+        for path in (file_of(folder, name) for folder in folders)
+        if not path.exists()
+    }
+    names = [name for name in PAIRS if name not in missing]
+    if wanted is not None:
+        asked = [name.strip() for name in wanted.split(",")]
+        unknown = [name for name in asked if name not in PAIRS]
+        if unknown:
+            raise LearnError(f"'{unknown[0]}' is no set; there are {', '.join(PAIRS)}.")
+        names = [name for name in PAIRS if name in asked]
+        for name in names:
+            if name in missing:
+                raise LearnError(f"{missing[name]} is missing: name the folder that has it.")
+    if not names:
+        raise LearnError(
+            f"{folders[0]} has none of the files {', '.join(PAIRS)} (.jsonl.gz), or what is asked "
+            "has others: name the folders that have the routing data."
+        )
+    return names, list(missing)
 
 
 def trials(train: Labelled, test: Labelled | None, labels: int | None, seed: int) -> list[Trial]:

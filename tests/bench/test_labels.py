@@ -84,6 +84,13 @@ def test_a_pair_of_models_is_read_from_its_file(tmp_path: Path) -> None:
     assert (one.weak, one.strong) == ((0, 1), (1, 0))
 
 
+def test_a_file_of_other_models_is_told(tmp_path: Path) -> None:
+    line = json.dumps({"prompt": "p", "answers": {"w": {"correct": 1}}})
+    (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(line.encode()))
+    with pytest.raises(SystemExit, match=r"x\.jsonl\.gz: a line has no 's'; .* of w and s"):
+        pair(tmp_path, "x", "w", "s")
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"x\.jsonl\.gz is missing: .*folder"):
         read_lines(tmp_path, "x")

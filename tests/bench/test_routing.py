@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from bench.labels import Labelled
+from bench.labels import PAIRS, Labelled, file_of, prompt_set
 from bench.routing.__main__ import headlines
 from bench.routing.agreement import Agreement, Interval, agreements
 from bench.routing.measures import measured
 from bench.routing.routers import by_length, by_rules, learned
-from bench.routing.sets import as_pairs, part, strong_characters, trials, weak_answers
+from bench.routing.sets import as_pairs, chosen, part, strong_characters, trials, weak_answers
 from reshore.errors import LearnError
 
 
@@ -168,3 +168,39 @@ def test_agreement_keeps_what_two_models_say(tmp_path: Path) -> None:
     found = agreements(tmp_path)[0]
     assert (found.local_share.value, found.accuracy) == (0.5, 0.75)
     assert found.accuracy_ratio.value == 0.75
+
+
+def written(folder: Path, *names: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        line = json.dumps({"id": "a", "prompt": "p", "weak": 0, "strong": 1})
+        file_of(folder, name).write_bytes(gzip.compress(line.encode()))
+    return folder
+
+
+def test_one_file_is_enough(tmp_path: Path) -> None:
+    folder = written(tmp_path, "routellm_gsm8k")
+    others = [name for name in PAIRS if name != "routellm_gsm8k"]
+    for wanted in (None, "routellm_gsm8k"):
+        assert chosen([folder, folder], wanted) == (["routellm_gsm8k"], others)
+    assert prompt_set(folder, "routellm_gsm8k").strong == (1,)
+    assert agreements(folder) == []
+    assert headlines({}, [])["gsm8k.agreement.local_share"] is None
+
+
+def test_all_files_are_all_sets(tmp_path: Path) -> None:
+    assert chosen([written(tmp_path, *PAIRS)], None) == (list(PAIRS), [])
+
+
+def test_a_set_has_to_be_in_both_folders(tmp_path: Path) -> None:
+    both = [written(tmp_path / "a", *PAIRS), written(tmp_path / "b", "mmlu_pro")]
+    assert chosen(both, None)[0] == ["mmlu_pro"]
+    with pytest.raises(LearnError, match=r"b/zeroeval_gsm\.jsonl\.gz is missing"):
+        chosen(both, "mmlu_pro,zeroeval_gsm")
+
+
+def test_what_is_asked_for_and_cannot_be_had_is_told(tmp_path: Path) -> None:
+    with pytest.raises(LearnError, match=r"'gsm8k' is no set; there are routellm_mmlu, "):
+        chosen([written(tmp_path, *PAIRS)], "gsm8k")
+    with pytest.raises(LearnError, match="has none of the files"):
+        chosen([tmp_path / "nowhere"], None)
