@@ -190,3 +190,13 @@ async def test_a_control_character_in_a_key_ends_no_header_and_begins_no_event(
     *_, comment, end = await server.stream(CHAT, body)
     assert comment == f": x-reshore-schema-violation: {told}"
     assert end == "[DONE]"
+
+
+async def test_a_schema_whose_references_fan_out_stops_nobody(server: Server) -> None:
+    levels = {f"d{i}": {"anyOf": [{"$ref": f"#/$defs/d{i + 1}"}] * 2} for i in range(30)}
+    leaf = {"type": "integer", "multipleOf": 7}
+    schema = {"$defs": {**levels, "d30": leaf}, "$ref": "#/$defs/d0"}
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    response, _ = await server.post(CHAT, chat_body({"text": "5"}, response_format=wanted, n=16))
+    told = response.headers["x-reshore-schema-violation"]
+    assert told.startswith("not checked to the end: the schema is too costly")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from reshore.checks.json_schema import violations
+from reshore.checks.validator import Work
 from reshore.config import LimitsConfig
 from reshore.engine.grammar import Grammar, compile_schema, json_object
 from reshore.errors import RequestError
@@ -32,7 +33,8 @@ def format_grammar(
         return grammar.text, None
     if wanted.strict:
         raise _unenforceable(grammar, wanted.param)
-    return grammar.text, lambda text: violations(schema, text)
+    work = Work()  # all choices of the answer share it
+    return grammar.text, lambda text: violations(schema, text, work=work)
 
 
 def _unenforceable(grammar: Grammar, param: str) -> RequestError:

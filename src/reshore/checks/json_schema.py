@@ -16,12 +16,15 @@ from reshore.checks.validator import TooCostly, Validator, Work
 MAX_VIOLATIONS = 8
 
 
-def violations(schema: dict[str, Any] | bool, text: str) -> tuple[str, ...]:
+def violations(
+    schema: dict[str, Any] | bool, text: str, *, work: Work | None = None
+) -> tuple[str, ...]:
     """What is wrong with `text` as an answer for `schema`; empty if nothing.
 
     Args:
         schema: a schema that `check_schema` accepted and whose references are local.
         text: the answer; it must be one JSON value and nothing else.
+        work: bounds several checks together; None: this one alone.
     """
     try:
         value = msgspec.json.decode(text)
@@ -29,13 +32,13 @@ def violations(schema: dict[str, Any] | bool, text: str) -> tuple[str, ...]:
         return (f"not JSON: {error}",)
     except RecursionError:
         return ("nested too deeply",)
-    return value_violations(schema, value)
+    return value_violations(schema, value, work=work)
 
 
 def value_violations(
     schema: dict[str, Any] | bool, value: Any, *, work: Work | None = None
 ) -> tuple[str, ...]:
-    """The same for a value that is decoded already; `work` bounds several checks together."""
+    """The same for a value that is decoded already."""
     return describe(validator_for(schema, work), value)
 
 
