@@ -1,6 +1,7 @@
 import pytest
 
 from reshore.checks.tool_arguments import answer_violations, argument_violations
+from reshore.checks.validator import Work
 from reshore.types import Tool, ToolCall
 
 ADD = Tool(
@@ -41,7 +42,8 @@ def test_the_calls_of_one_answer_cost_no_more_than_one_check() -> None:
     doubling = {f"r{n}": {"allOf": [{"$ref": f"#/$defs/r{n + 1}"}] * 2} for n in range(11)}
     tool = Tool(name="f", parameters={"$ref": "#/$defs/r0", "$defs": doubling | {"r11": True}})
     calls = [ToolCall(id=str(n), name="f", arguments='{"a": 1}') for n in range(16)]
-    assert answer_violations((tool,), calls[:1]) == ()
-    assert answer_violations((tool,), calls)[-1] == (
+    work = Work()
+    assert answer_violations((tool,), calls[:1], work=work) == ()
+    assert answer_violations((tool,), calls[1:], work=work)[-1] == (
         "f: not checked to the end: the schema is too costly"
     )

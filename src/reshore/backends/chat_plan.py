@@ -31,6 +31,7 @@ from reshore.backends.generation import Call
 from reshore.backends.tool_stream import OPEN
 from reshore.backends.vocabulary import refuse_unknown_tokens
 from reshore.checks.tool_arguments import answer_violations
+from reshore.checks.validator import Work
 from reshore.config import LimitsConfig
 from reshore.errors import LacksCapability, Unsupported
 from reshore.models.facts import Servable
@@ -183,7 +184,7 @@ def _plan_tools(request: ChatRequest, model: Servable, limits: LimitsConfig) -> 
     grammar = tools.grammar(
         request.tools, request.tool_choice, request.parallel_tool_calls, limits=limits
     )
-    verify = partial(answer_violations, request.tools)
+    verify = partial(answer_violations, request.tools, work=Work())  # for all choices together
     return ChatPlan(
         request=request if templated else tools.render(request),
         grammar=grammar.text if grammar else None,

@@ -11,9 +11,10 @@ from reshore.checks.validator import Work
 from reshore.types import Tool, ToolCall
 
 
-def answer_violations(tools: Sequence[Tool], calls: Sequence[ToolCall]) -> tuple[str, ...]:
-    """What is wrong with all calls of one answer; together they may cost what one check may."""
-    work = Work()
+def answer_violations(
+    tools: Sequence[Tool], calls: Sequence[ToolCall], *, work: Work
+) -> tuple[str, ...]:
+    """What is wrong with the calls of one choice; `work` bounds what all of an answer cost."""
     return tuple(found for call in calls for found in argument_violations(tools, call, work=work))
 
 
