@@ -345,6 +345,26 @@ def test_a_judge_does_not_grade_its_own_family_unless_it_may(home, here):
     assert read_report(here / "q.compare.json").groups[0].contests[0].ties == 3
 
 
+def test_a_route_does_not_hide_whose_relative_a_judge_is(home, here):
+    install(home)
+    with judged_by(home, '{"reason": "both fine", "better": "tie"}'):
+        with (home / "reshore.toml").open("a") as file:
+            file.write('[routes]\nsmart = "cloud:judge/llama-3"\n')
+        options = ("-p", prose(here / "q.jsonl"), "--judge", "smart")
+        ended = execute(home, "compare", "local:tiny", "cloud:judge/llama-4", *options)
+    said = "the judge (cloud:judge/llama-3) and cloud:judge/llama-4 are both Llama"
+    assert f"undecided 3: {said}" in ended.out
+
+
+def test_who_answers_to_an_alias_is_known(home, here):
+    """By that a judge is told to be a relative; those of tests have no room for its question."""
+    install(home)
+    install(home, "llama3.2")
+    (home / "reshore.toml").write_text('[aliases]\nsmart = "llama3.2"\n')
+    assert execute(home, "compare", "local:tiny", "smart", "-p", prose(here / "q.jsonl")).code == 0
+    assert {each["by"] for each in answers(here)} == {"local:tiny", "local:llama3.2"}
+
+
 def test_a_check_of_ones_own_goes_before_a_judge(home, here):
     install(home)
     (here / "mine.py").write_text(

@@ -7,6 +7,7 @@ from typing import Any
 
 from reshore.checks.check import Said
 from reshore.evals.judge import Form
+from reshore.evals.judging import Spoken
 from reshore.evals.scoring import Heard
 from reshore.types import ChatRequest, Message
 
@@ -21,16 +22,17 @@ def heard(text: str = "Because of the air.", *, error: str = "", **more: Any) ->
 class ScriptedJudge:
     """Implements `AsksChat`: says what `says` makes of the question, or raises it."""
 
-    def __init__(self, says: Callable[[str, Form], str | BaseException]) -> None:
+    def __init__(self, says: Callable[[str, Form], str | BaseException], by: str = "") -> None:
         self._says = says
+        self._by = by
         self.asked: list[tuple[Sequence[Message], Form, str]] = []
 
-    async def ask(self, messages: Sequence[Message], form: Form, *, request_id: str) -> str:
+    async def ask(self, messages: Sequence[Message], form: Form, *, request_id: str) -> Spoken:
         self.asked.append((messages, form, request_id))
         said = self._says(messages[-1].text, form)
         if isinstance(said, BaseException):
             raise said
-        return said
+        return Spoken(text=said, by=self._by)
 
 
 def verdict(better: str, reason: str = "It is so.") -> str:
@@ -38,7 +40,7 @@ def verdict(better: str, reason: str = "It is so.") -> str:
     return f'{{"reason": "{reason}", "better": "{better}"}}'
 
 
-def preferring(text: str) -> ScriptedJudge:
+def preferring(text: str, by: str = "") -> ScriptedJudge:
     """A judge that finds the answer better that holds `text`, wherever it stands."""
 
     def says(asked: str, form: Form) -> str:
@@ -46,4 +48,4 @@ def preferring(text: str) -> ScriptedJudge:
         word = "tie" if (text in first) == (text in second) else ""
         return verdict(word or ("first" if text in first else "second"))
 
-    return ScriptedJudge(says)
+    return ScriptedJudge(says, by)

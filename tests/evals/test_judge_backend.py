@@ -80,8 +80,8 @@ class Asked:
 async def test_the_verdict_comes_whole_and_its_cost_is_kept() -> None:
     backend = Backend('{"reason": "", ', '"better": "tie"}')
     asked = Asked(backend)
-    text = await asked.asks.ask(MESSAGES, "json", request_id="r1")
-    assert text == '{"reason": "", "better": "tie"}'
+    said = await asked.asks.ask(MESSAGES, "json", request_id="r1")
+    assert said.text == '{"reason": "", "better": "tie"}'
     [(request, request_id)] = backend.asked
     assert (request.model, request.messages, request_id) == ("gpt-4o", tuple(MESSAGES), "r1")
     assert request.response_format.kind == "json_schema"
@@ -144,7 +144,7 @@ async def test_a_local_judge_waits_while_clients_want_the_engines() -> None:
     assert backend.asked == []
     engines.count = 0
     await asked.clock.advance(1)
-    assert await task == "VERDICT: TIE"
+    assert (await task).text == "VERDICT: TIE"
 
 
 async def test_a_local_judge_does_not_wait_for_ever() -> None:
@@ -172,4 +172,4 @@ async def test_judges_do_not_give_way_to_each_other() -> None:
     backend = Backend("VERDICT: TIE")
     asked = Asked(backend, backend.engines)
     asks = [asked.asks.ask(MESSAGES, "line", request_id=str(n)) for n in range(3)]
-    assert await asyncio.gather(*asks) == ["VERDICT: TIE"] * 3
+    assert [said.text for said in await asyncio.gather(*asks)] == ["VERDICT: TIE"] * 3

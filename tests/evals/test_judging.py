@@ -114,6 +114,17 @@ async def test_relatives_are_not_graded_unless_that_is_allowed() -> None:
     assert (await judge(asks).rule(REQUEST, BAD, GOOD, others)).result == "win"
 
 
+async def test_behind_a_name_may_be_a_relative() -> None:
+    asks = preferring("Rayleigh", by="local:llama3.2")
+    parties = Parties(first="claude-sonnet-4", second="local:llama3.1:8b")
+    ruler = Judge(asks, "smart", clock=MovableClock())
+    ruling = await ruler.rule(REQUEST, BAD, GOOD, parties)
+    assert (ruling.result, ruling.silence) == ("undecided", "own family")
+    assert ruling.detail == "the judge (local:llama3.2) and local:llama3.1:8b are both Llama"
+    allowed = Judge(asks, "smart", clock=MovableClock(), manner=Manner(own_family=True))
+    assert (await allowed.rule(REQUEST, BAD, GOOD, parties)).result == "win"
+
+
 async def test_images_are_nothing_for_it() -> None:
     asks = preferring("Rayleigh")
     parts = (ImagePart(url="data:x", param="p"),)

@@ -13,6 +13,7 @@ from reshore.backends.answer import Measured
 from reshore.clock import Clock
 from reshore.errors import BackendTimeout, Overloaded
 from reshore.evals.judge import FORMAT, MOST_TOKENS, Form
+from reshore.evals.judging import Spoken
 from reshore.routing.journal import Journal
 from reshore.routing.shadow import Occupied
 from reshore.types import (
@@ -61,7 +62,7 @@ class BackendAsks:
         self._timeout_s = timeout_s
         self._running = 0
 
-    async def ask(self, messages: Sequence[Message], form: Form, *, request_id: str) -> str:
+    async def ask(self, messages: Sequence[Message], form: Form, *, request_id: str) -> Spoken:
         """See `AsksChat`.
 
         Raises:
@@ -103,7 +104,7 @@ class BackendAsks:
             self._running -= 1
             line.end()
             self._record_late(request_id, line.attempt(answered=False))
-        return "".join(pieces)
+        return Spoken(text="".join(pieces))
 
     async def _find_room(self) -> None:
         """Wait for engines that nobody uses but judges."""

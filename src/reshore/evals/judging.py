@@ -35,10 +35,21 @@ _HOUR_S = 3600.0
 _REFUSED = frozenset({400, 404, 415, 422, 501})
 
 
+class Spoken(Struct, frozen=True, kw_only=True):
+    """What came of a question.
+
+    Attributes:
+        by: who said it; "": the model that was asked. A routed name or an alias does not tell.
+    """
+
+    text: str
+    by: str = ""
+
+
 class AsksChat(Protocol):
     """Reaches the judge's model."""
 
-    async def ask(self, messages: Sequence[Message], form: Form, *, request_id: str) -> str:
+    async def ask(self, messages: Sequence[Message], form: Form, *, request_id: str) -> Spoken:
         """What the model says to `messages`.
 
         Args:
@@ -107,7 +118,7 @@ class Judge:
         ruling = self._may_not(request, parties)
         if ruling is None:
             try:
-                ruling = await self._ask(request, first, second, parties.request_id)
+                ruling = await self._ask(request, first, second, parties)
             except Overloaded as error:
                 ruling = silent("busy", str(error))
             except ReshoreError as error:
@@ -123,11 +134,15 @@ class Judge:
 
     def relative(self, models: Iterable[str]) -> str:
         """Which of these models it does not grade, as it is one of its family; "" if it may."""
+        return self._relative(self._model, models)
+
+    def _relative(self, by: str, models: Iterable[str]) -> str:
         if self._manner.own_family:
             return ""
-        families = ((model, related(self._model, model)) for model in models if model)
+        families = ((model, related(by, model)) for model in models if model)
         own = ((model, family) for model, family in families if family)
-        return next((f"the judge and {model} are both {family}" for model, family in own), "")
+        judge = "the judge" if by == self._model else f"the judge ({by})"
+        return next((f"{judge} and {model} are both {family}" for model, family in own), "")
 
     def _may_not(self, request: ChatRequest, parties: Parties) -> Ruling | None:
         """Why it is not asked at all; a pair that it is asked about counts from here on."""
@@ -147,28 +162,34 @@ class Judge:
         return None
 
     async def _ask(
-        self, request: ChatRequest, first: Heard, second: Heard, request_id: str
+        self, request: ChatRequest, first: Heard, second: Heard, parties: Parties
     ) -> Ruling:
-        one = await self._verdict(request, first, second, request_id)
-        if one is None:
-            return ruled(None, None, self.by)
-        swapped = await self._verdict(request, second, first, request_id)
-        return ruled(one, swapped, self.by)
+        verdicts: list[Better] = []
+        for one, other in ((first, second), (second, first)):
+            verdict, by = await self._verdict(request, one, other, parties.request_id)
+            relative = self._relative(by, (parties.first, parties.second))
+            if relative:
+                return silent("own family", relative)
+            if verdict is None:
+                return ruled(None, None, self.by)
+            verdicts.append(verdict)
+        return ruled(verdicts[0], verdicts[1], self.by)
 
     async def _verdict(
         self, request: ChatRequest, first: Heard, second: Heard, request_id: str
-    ) -> Better | None:
+    ) -> tuple[Better | None, str]:
+        """In one order, and whose it is."""
         form = self._form
         messages = question(request, first.said, second.said, form)
         try:
-            text = await self._asks.ask(messages, form, request_id=request_id)
+            said = await self._asks.ask(messages, form, request_id=request_id)
         except (UpstreamStatus, RequestError) as error:
             if form == "line" or not _is_refusal(error):
                 raise
             # It may know no schema: from now on its last line is the verdict.
             self._form = "line"
             return await self._verdict(request, first, second, request_id)
-        return heard(text, form)
+        return heard(said.text, form), said.by or self._model
 
 
 def _is_refusal(error: ReshoreError) -> bool:

@@ -31,8 +31,9 @@ ANSWERS = {
 class Server:
     """Answers as the judge."""
 
-    def __init__(self, *, error: str = "") -> None:
+    def __init__(self, *, error: str = "", by: str = "") -> None:
         self.judge = preferring("Rayleigh")
+        self.by = by
         self.error = error
         self.bodies: list[dict[str, object]] = []
 
@@ -41,8 +42,9 @@ class Server:
         self.bodies.append(prompt.body)
         messages = [Message(**turn) for turn in prompt.body["messages"]]
         form = "json" if "response_format" in prompt.body else "line"
-        text = await self.judge.ask(messages, form, request_id="")  # type: ignore[arg-type]
-        return answer(text, key=key_of(prompt, JUDGE), target=JUDGE, error=self.error)
+        said = await self.judge.ask(messages, form, request_id="")  # type: ignore[arg-type]
+        kept = {"key": key_of(prompt, JUDGE), "target": JUDGE, "by": self.by}
+        return answer(said.text, **kept, error=self.error)
 
 
 async def rule(server: Server, path: Path, *targets: str) -> dict[tuple[str, str], Compared]:
@@ -102,6 +104,15 @@ async def test_who_answered_counts_and_not_the_routed_name(tmp_path: Path) -> No
             InTurn(judge=judge), PROMPTS, renamed, (OLD, "fast"), on_ruling=lambda _: None
         )
     assert found["1", "fast"].detail == "the judge and cloud:u/gpt-4o-mini are both OpenAI"
+
+
+async def test_a_routed_judge_does_not_grade_relatives_of_who_ruled(tmp_path: Path) -> None:
+    server = Server(by="local:llama3.2")
+    for _ in ("asked", "kept"):
+        found = await rule(server, tmp_path / "a.jsonl")
+        assert (found["1", NEW].result, found["1", NEW].by) == ("undecided", "")
+        assert found["1", NEW].detail == "the judge (local:llama3.2) and local:llama are both Llama"
+    assert len(server.bodies) == 2  # one order of each pair: the other would not count either
 
 
 async def test_pairs_with_a_missing_answer_are_left_out() -> None:

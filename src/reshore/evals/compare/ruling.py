@@ -16,6 +16,7 @@ from reshore.evals.compare.running import Asks
 from reshore.evals.compare.summary import Answers
 from reshore.evals.deciding import Decider, Parties
 from reshore.evals.judge import FORMAT, MOST_TOKENS, SCHEMA, Form
+from reshore.evals.judging import Spoken
 from reshore.evals.scoring import Compared
 from reshore.types import ChatRequest, Message
 
@@ -42,7 +43,7 @@ class ServerAsks:
         self._judge = judge
         self._kept = kept
 
-    async def ask(self, messages: Sequence[Message], form: Form, *, request_id: str) -> str:
+    async def ask(self, messages: Sequence[Message], form: Form, *, request_id: str) -> Spoken:
         """See `AsksChat`.
 
         Raises:
@@ -59,7 +60,7 @@ class ServerAsks:
                 # Busy servers have been waited for: what is left is most likely a refusal.
                 raise UpstreamStatus(answer.error, backend=self._judge.text, status=400)
             self._kept.add(answer)
-        return answer.text
+        return Spoken(text=answer.text, by=answer.by)
 
 
 async def rule_all(
