@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from bench.labels import Labelled
 from bench.routing.sets import SEEDS, Trial, part, trials, weak_answers
+from reshore.checks.answers import judge
+from reshore.checks.check import Said
 from reshore.errors import LearnError
 from reshore.evals.learn import LEAST_PAIRS, learn
 from reshore.routing.complexity import Rules
 from reshore.routing.content import Content, Turn
-from reshore.routing.learned import LearnedRouter, Reads
+from reshore.routing.learned import Judged, LearnedRouter, Reads
+from reshore.routing.policy import DEFAULT_CHECKS
+from reshore.types import ChatRequest
 
 
 class Scored(NamedTuple):
@@ -92,13 +97,33 @@ def _answers(asked: Labelled) -> Sequence[str]:
 async def _asked(
     trial: Trial, test: Labelled, reads: Reads, answers: Sequence[str | None]
 ) -> dict[int, tuple[float, bool]]:
-    """The gain that a router, trained on one part, expects on the other."""
+    """The rank that a router, trained on one part, gives the other, and what is outside."""
     router = LearnedRouter(await learn(trial.train, reads=reads))
     found = {}
     for at in trial.test:
         judged = router.judge(_content(test.prompts[at]), answers[at])
-        found[at] = judged.gain, judged.outside
+        found[at] = rank(judged, answers[at]), judged.outside
     return found
+
+
+def rank(judged: Judged, answer: str | None) -> float:
+    """The higher, the sooner to the strong model; with the weak one's answer, as in a cascade.
+
+    There what fails a check goes to the strong model and what is unlike the training does not,
+    whatever the threshold. Before the answer the rules decide on the latter, by a threshold of
+    their own, which has no place in this order.
+    """
+    if answer is None:
+        return judged.gain
+    if _fails(answer):
+        return math.inf
+    return -math.inf if judged.outside else judged.gain
+
+
+def _fails(answer: str) -> bool:
+    said = Said(request=ChatRequest(model="", messages=()), text=answer)
+    checks = (judge(name, said, min_logprob=-math.inf) for name in DEFAULT_CHECKS)
+    return any(check.ok is False for check in checks)
 
 
 def _content(prompt: str) -> Content:

@@ -13,9 +13,10 @@ from bench.labels import PAIRS, Labelled, file_of, prompt_set
 from bench.routing.__main__ import headlines
 from bench.routing.agreement import Agreement, Interval, agreements
 from bench.routing.measures import measured
-from bench.routing.routers import by_length, by_rules, learned
+from bench.routing.routers import by_length, by_rules, learned, rank
 from bench.routing.sets import as_pairs, chosen, part, strong_characters, trials, weak_answers
 from reshore.errors import LearnError
+from reshore.routing.learned import Judged
 
 
 def labelled(count: int, **fields: Any) -> Labelled:
@@ -204,3 +205,12 @@ def test_what_is_asked_for_and_cannot_be_had_is_told(tmp_path: Path) -> None:
         chosen([written(tmp_path, *PAIRS)], "gsm8k")
     with pytest.raises(LearnError, match="has none of the files"):
         chosen([tmp_path / "nowhere"], None)
+
+
+def test_answers_are_ranked_as_a_cascade_decides() -> None:
+    """Failed checks, then the gain; what is unlike the training stays, unless it fails one."""
+    inside = Judged(gain=-0.4, score=0.1, likeness=0.5, outside=False, parts=())
+    outside = Judged(gain=0.9, score=1.0, likeness=0.0, outside=True, parts=())
+    assert rank(outside, "It is 4.") < rank(inside, "It is 4.") == -0.4
+    assert rank(outside, "2 + 2 = 5") == rank(inside, "2 + 2 = 5") > rank(inside, "It is 4.")
+    assert (rank(outside, None), rank(inside, None)) == (0.9, -0.4)
