@@ -143,8 +143,9 @@ def _texts(labelled: Labelled, field: str, model: str) -> list[str] | None:
 
 
 def _text(row: dict[str, Any], field: str, model: str) -> str | None:
-    text: str | None = row[field] if field in row else _answer(row, model).get("text")
-    return text
+    """None where nobody says; a null says that the model gave nothing."""
+    given, name = (row, field) if field in row else (_answer(row, model), "text")
+    return given[name] or "" if name in given else None
 
 
 def _answer(row: dict[str, Any], model: str) -> dict[str, Any]:
