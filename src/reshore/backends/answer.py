@@ -7,7 +7,7 @@ opens answers, waits for their first event, keeps one and closes the others.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
@@ -29,6 +29,14 @@ from reshore.types import (
 )
 
 HeaderList = list[tuple[bytes, bytes]]
+
+# Names the fields of a request that have no effect.
+IGNORED = "x-reshore-ignored"
+
+
+def ignoring(fields: Sequence[str]) -> dict[str, str]:
+    """What the client is told, by header, of fields without effect; nothing without any."""
+    return {IGNORED: ", ".join(fields)} if fields else {}
 
 
 @dataclass

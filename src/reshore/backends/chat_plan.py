@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from reshore.backends import tools
+from reshore.backends.answer import ignoring
 from reshore.backends.answer_format import Verify, format_grammar
 from reshore.backends.choices import EngineCalls, Transform, WrittenCalls, without_rivals
 from reshore.backends.defaults import (
@@ -49,8 +50,6 @@ from reshore.types import (
 from reshore.wire.llamacpp.requests import chat_body, completion_body
 
 VerifyCalls = Callable[[Sequence[ToolCall]], Sequence[str]]
-
-IGNORED_HEADER = "x-reshore-ignored"
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class ChatPlan:
     @property
     def notices(self) -> dict[str, str]:
         """What the client is told, by header."""
-        return {IGNORED_HEADER: ", ".join(self.ignored)} if self.ignored else {}
+        return ignoring(self.ignored)
 
     def with_sampling(self, sampling: Sampling) -> ChatPlan:
         return replace(self, request=msgspec.structs.replace(self.request, sampling=sampling))

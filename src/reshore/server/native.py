@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from reshore.backends.answer import IGNORED
 from reshore.errors import UnknownModel
 from reshore.routing.asking import Asking
 from reshore.routing.plan import Ruling, targets
 from reshore.server.calls.native import JSON_UTF8, check_name
-from reshore.server.calls.openai import IGNORED
 from reshore.server.exchange import Exchange
 from reshore.server.routed import Routed
 from reshore.types import Target

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from starlette.routing import Route
 
+from reshore.backends.answer import IGNORED
 from reshore.errors import BadName, RequestError
 from reshore.models import create, pull, push
 from reshore.models.blocking import blocking
@@ -16,7 +17,6 @@ from reshore.models.progress import OnProgress, Progress, ignore
 from reshore.models.recipe import Recipe
 from reshore.models.sources.manner import Manner
 from reshore.server.blobs import Blobs
-from reshore.server.calls.openai import IGNORED
 from reshore.server.exchange import Exchange
 from reshore.server.native import NativeEndpoint
 from reshore.server.relay import STREAM_HEADERS

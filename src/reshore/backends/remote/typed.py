@@ -7,7 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 
 import msgspec
 
-from reshore.backends.answer import Answer
+from reshore.backends.answer import Answer, ignoring
 from reshore.backends.remote.peer import Peer
 from reshore.backends.remote.raw import RawRequest, open_raw
 from reshore.types import Chunk, Embeddings, Reply, Target
@@ -15,9 +15,6 @@ from reshore.wire.openai.reply import ReplyDecoder
 from reshore.wire.openai.request import Written
 from reshore.wire.openai.vectors import read_embeddings
 from reshore.wire.sse import SseDecoder
-
-# Tells which fields of the request the upstream has no place for.
-IGNORED = "x-reshore-ignored"
 
 _DONE = b"[DONE]"
 
@@ -70,7 +67,7 @@ async def embed(
 
 def notices(written: Written) -> dict[str, str]:
     """What the client is told in headers."""
-    return {IGNORED: ", ".join(written.left_out)} if written.left_out else {}
+    return ignoring(written.left_out)
 
 
 async def _chunks(answer: Answer) -> AsyncGenerator[Sequence[Chunk], None]:

@@ -7,10 +7,10 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 
 from msgspec.structs import replace
 
-from reshore.backends.answer import Answer, Draft, HeaderList, Measured, Question
+from reshore.backends.answer import Answer, Draft, HeaderList, Measured, Question, ignoring
 from reshore.config import Config
 from reshore.errors import Unsupported
-from reshore.server.calls.openai import IGNORED, pass_on
+from reshore.server.calls.openai import pass_on
 from reshore.server.calls.origin import Backends, Origin
 from reshore.server.calls.writing import encoded, whole
 from reshore.server.exchange import JSON
@@ -124,8 +124,7 @@ class OpenAIEmbedCall(EmbedCall):
         return replace(decoded.request, model=target.model)
 
     def _headers(self) -> HeaderList:
-        ignored = self._decoded().ignored
-        return [JSON, *encoded({IGNORED: ", ".join(ignored)} if ignored else {})]
+        return [JSON, *encoded(ignoring(self._decoded().ignored))]
 
     def _encode(self, embeddings: Embeddings) -> bytes:
         return encode_embeddings(embeddings, self._decoded().encoding_format)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 import msgspec
 from msgspec.structs import replace
 
-from reshore.backends.answer import Answer, HeaderList
+from reshore.backends.answer import Answer, HeaderList, ignoring
 from reshore.config import Config
 from reshore.server.calls.begun import Begun
 from reshore.server.calls.held import Held
@@ -28,8 +28,6 @@ from reshore.wire.openai.encode_chat import ChatCollector, ChatStream
 from reshore.wire.openai.encode_completion import CompletionCollector, CompletionStream
 from reshore.wire.openai.envelope import Envelope
 from reshore.wire.openai.reader import Decoded
-
-IGNORED = "x-reshore-ignored"
 
 
 class OpenAICall(TypedCall):
@@ -111,8 +109,7 @@ class OpenAICall(TypedCall):
         return msgspec.structs.replace(request, model=target.model)
 
     def _notices(self) -> Mapping[str, str]:
-        ignored = self._decoding().ignored
-        return {IGNORED: ", ".join(ignored)} if ignored else {}
+        return ignoring(self._decoding().ignored)
 
     def _writer(self, target: Target, reply: Reply, *, goes_on: Answer | None = None) -> Writer:
         if goes_on is not None:
