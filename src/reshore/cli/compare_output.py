@@ -13,6 +13,7 @@ from reshore.cli.output import print_aligned
 from reshore.evals.compare import words
 from reshore.evals.compare.judged import judge_notes, told
 from reshore.evals.compare.report import Contest, Estimate, Report, Side, Spread
+from reshore.evals.compare.verdict import with_margin
 
 Row = Sequence[str | Text]
 _Write = Callable[[Estimate | None, words.Written], str]
@@ -43,7 +44,7 @@ def print_report(report: Report) -> None:
         )
     else:
         _print(
-            ("CLASS", "TARGET", f"VERDICT {_margin(report)}", "W/T/L/?"),
+            ("CLASS", "TARGET", f"VERDICT {with_margin(report.margin)}", "W/T/L/?"),
             (_verdict(name, each, short=True) for name, each in contests),
         )
     for notes in judge_notes(report):
@@ -56,10 +57,6 @@ def print_report(report: Report) -> None:
     _print([_MEASURED[place] for place in shown], ([row[place] for place in shown] for row in rows))
 
 
-def _margin(report: Report) -> str:
-    return f"(margin {report.margin:.3g})"
-
-
 def _verdict(group: str, contest: Contest, *, short: bool = False) -> Row:
     counts = (contest.wins, contest.ties, contest.losses, contest.undecided)
     verdict = contest.verdict
@@ -67,8 +64,7 @@ def _verdict(group: str, contest: Contest, *, short: bool = False) -> Row:
     style = _COLOURS[verdict.word]
     if short:
         # The margin stands in the title.
-        said = verdict.text.rpartition(" (margin ")[0]
-        return group, contest.target, Text(said, style=style), tallied
+        return group, contest.target, Text(verdict.brief, style=style), tallied
     return (
         group,
         contest.target,

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from reshore.evals.compare.labels import Label, Open, agreements, open_pairs
 from reshore.evals.compare.report import ALL, Contest, Group, Report
-from reshore.evals.compare.verdict import Verdict
+from reshore.evals.compare.verdict import Verdict, with_margin
 from reshore.stats.corrected import Corrected
 from reshore.stats.interval import Interval, non_inferior
 
@@ -63,9 +63,11 @@ def _group(
 
 
 def _contest(contest: Contest, settled: Sequence[int], left: int, said: Corrected) -> Contest:
-    """Args:
-    settled: values of the pairs that checks decided.
-    left: how many others there are, of which people say `said`.
+    """The contest with its verdict held against what people say.
+
+    Args:
+        settled: values of the pairs that checks decided.
+        left: how many others there are, of which people say `said`.
     """
     total = len(settled) + left
 
@@ -84,13 +86,13 @@ def _verdict(judged: Verdict, net_win: float, interval: Interval, labels: int) -
     if word != "open":
         text = f"{word}, borne out by {labels} labels"
     elif judged.word == "open":
-        text = judged.text.rpartition(" (margin ")[0]
+        text = judged.brief
     else:
         text = f"open: {labels} labels do not bear out the judge"
     return structs.replace(
         judged,
         word=word,
-        text=f"{text} (margin {judged.margin:.3g})",
+        text=f"{text} {with_margin(judged.margin)}",
         net_win=net_win,
         interval=interval,
         more=judged.more if judged.word == "open" else None,

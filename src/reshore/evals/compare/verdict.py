@@ -49,6 +49,16 @@ class Verdict(Struct, frozen=True, kw_only=True):
     interval: Interval
     more: int | None = None
 
+    @property
+    def brief(self) -> str:
+        """`text` without the margin."""
+        return self.text.removesuffix(f" {with_margin(self.margin)}")
+
+
+def with_margin(margin: float) -> str:
+    """How a margin stands behind what is said of it."""
+    return f"(margin {margin:.3g})"
+
 
 def verdict(pairs: Sequence[Pair], margin: float) -> Verdict:
     """Judge the pairs of one class.
@@ -75,7 +85,7 @@ def verdict(pairs: Sequence[Pair], margin: float) -> Verdict:
             text = f"open: {undecided} pair{'s' * (undecided != 1)} that no check could decide"
     return Verdict(
         word=word,
-        text=f"{text} (margin {margin:.3g})",
+        text=f"{text} {with_margin(margin)}",
         margin=margin,
         net_win=math.fsum(known) / len(known) if known else None,
         interval=_interval(known),
