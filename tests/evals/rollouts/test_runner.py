@@ -30,6 +30,17 @@ BOB = Note(author="bob", reason="an outage")
 WISH = Wish(author="bob", why="lunch")
 
 
+class Disk:
+    """Takes no routes while it is full."""
+
+    full = False
+
+    def write(self, path: Path, body: bytes) -> None:
+        if self.full and path.parent.name == "routes":
+            raise OSError(28, "No space left on device")
+        write_atomic(path, body)
+
+
 async def test_it_begins_as_a_version_with_a_reason_and_evidence(tmp_path: Path) -> None:
     async with begun(tmp_path) as driven:
         made = driven.state.in_force.snapshot
@@ -84,21 +95,15 @@ async def test_what_compared_little_goes_on_with_it_when_it_is_done(tmp_path: Pa
 
 
 async def test_an_end_that_cannot_be_written_comes_when_it_can(tmp_path: Path) -> None:
-    full = False
-
-    def write(path: Path, body: bytes) -> None:
-        if full and path.parent.name == "routes":
-            raise OSError(28, "No space left on device")
-        write_atomic(path, body)
-
-    async with begun(tmp_path, write=write) as driven:
+    disk = Disk()
+    async with begun(tmp_path, write=disk.write) as driven:
         driven.pairs("tie", 100)
         await driven.told("promoted")
-        full = True
+        disk.full = True
         driven.pairs("tie", 100)
         await driven.told("held up")
         assert (driven.policy, driven.shown().due[:5]) == (AT_100, "done,")
-        full = False
+        disk.full = False
         await driven.clock.advance(2)
         await driven.told("done")
         assert driven.policy == DONE
@@ -243,33 +248,21 @@ async def test_a_name_moves_with_its_glob_or_by_itself(tmp_path: Path) -> None:
 
 
 async def test_a_start_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
-    full = False
-
-    def write(path: Path, body: bytes) -> None:
-        if full and path.parent.name == "routes":
-            raise OSError(28, "No space left on device")
-        write_atomic(path, body)
-
-    async with driving(tmp_path, write=write) as driven:
-        full = True
+    disk = Disk()
+    async with driving(tmp_path, write=disk.write) as driven:
+        disk.full = True
         with pytest.raises(HistoryError, match="No space left"):
             await driven.runner.start(QUICK)
         assert (driven.runner.all(), driven.policy) == ([], "")
         assert list((tmp_path / "rollouts").glob("*.json")) == []
-        full = False
+        disk.full = False
         assert (await driven.runner.start(QUICK)).number == 1
 
 
 async def test_what_cannot_be_written_is_done_when_it_can(tmp_path: Path) -> None:
-    full = False
-
-    def write(path: Path, body: bytes) -> None:
-        if full and path.parent.name == "routes":
-            raise OSError(28, "No space left on device")
-        write_atomic(path, body)
-
-    async with begun(tmp_path, write=write) as driven:
-        full = True
+    disk = Disk()
+    async with begun(tmp_path, write=disk.write) as driven:
+        disk.full = True
         driven.pairs("loss", 60)
         held = await driven.told("held up")
         assert "No space left" in held.why
@@ -277,7 +270,7 @@ async def test_what_cannot_be_written_is_done_when_it_can(tmp_path: Path) -> Non
         await driven.clock.advance(3)
         await driven.looked()
         assert driven.happened.count("held up") == 1
-        full = False
+        disk.full = False
         await driven.clock.advance(2)
         await driven.told("rolled back")
         assert driven.policy == ""
@@ -391,15 +384,9 @@ async def test_it_gives_way_to_what_was_changed_while_no_server_ran(tmp_path: Pa
 async def test_what_was_due_is_not_done_over_what_somebody_has_changed_since(
     tmp_path: Path, verdict: str
 ) -> None:
-    full = False
-
-    def write(path: Path, body: bytes) -> None:
-        if full and path.parent.name == "routes":
-            raise OSError(28, "No space left on device")
-        write_atomic(path, body)
-
-    async with begun(tmp_path, write=write) as driven:
-        full = True
+    disk = Disk()
+    async with begun(tmp_path, write=disk.write) as driven:
+        disk.full = True
         driven.pairs(verdict, 100)
         await driven.told("held up")
         assert driven.shown().due

@@ -19,6 +19,8 @@ Handler = Callable[[web.Request], Coroutine[Any, Any, Reply]]
 # May answer a request in the place of the registry; None lets it answer itself.
 Fault = Callable[[web.Request], Coroutine[Any, Any, Reply | None]]
 
+_CONFIG = b'{"model_format":"gguf"}'
+
 
 def sha256(body: bytes) -> str:
     return "sha256:" + hashlib.sha256(body).hexdigest()
@@ -35,9 +37,15 @@ class ScriptedRegistry:
     seen: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        config = b'{"model_format":"gguf"}'
-        self.blobs = {sha256(config): config, sha256(self.model): self.model}
-        self.manifest = self.manifest_of((CONFIG_TYPE, config), (MODEL_TYPE, self.model))
+        self.blobs = {sha256(_CONFIG): _CONFIG, sha256(self.model): self.model}
+        self.manifest = self.manifest_of((CONFIG_TYPE, _CONFIG), (MODEL_TYPE, self.model))
+
+    def add_layer(self, kind: str, body: bytes) -> None:
+        """The model has this one, too, and no other beside its weights."""
+        self.blobs[sha256(body)] = body
+        self.manifest = self.manifest_of(
+            (CONFIG_TYPE, _CONFIG), (MODEL_TYPE, self.model), (kind, body)
+        )
 
     @property
     def name(self) -> str:

@@ -438,11 +438,7 @@ async def test_a_model_with_a_hostile_header_is_removed_again(
 async def test_a_model_with_a_damaged_small_layer_is_removed_again(
     store: Store, registry: ScriptedRegistry, fetch: Puller, kind: str, body: bytes
 ) -> None:
-    registry.blobs[sha256(body)] = body
-    config = b'{"model_format":"gguf"}'
-    registry.manifest = registry.manifest_of(
-        (CONFIG_TYPE, config), (MODEL_TYPE, registry.model), (kind, body)
-    )
+    registry.add_layer(kind, body)
     with pytest.raises(BadModelFile):
         await fetch(registry)
     assert left(store) == set()
@@ -460,10 +456,7 @@ async def test_a_registry_that_does_not_have_what_it_lists_leaves_nothing(
         return web.Response(**reply) if request.path.endswith(sha256(licence)) else None
 
     registry.fault = fault
-    config = b'{"model_format":"gguf"}'
-    registry.manifest = registry.manifest_of(
-        (CONFIG_TYPE, config), (MODEL_TYPE, registry.model), (LICENSE_TYPE, licence)
-    )
+    registry.add_layer(LICENSE_TYPE, licence)
     with pytest.raises(SourceError):
         await fetch(registry)
     assert left(store) == set()
